@@ -1,0 +1,110 @@
+/* C interface of lite_runtime: the engine's only boundary.
+ *
+ * Every function that can fail returns an lr_status; lr_last_error() then describes the failure of
+ * the calling thread. No C++ exception crosses this interface. Handles are opaque.
+ *
+ * Threads: an lr_model is immutable and may be shared by any number of threads and sessions. An
+ * lr_session must be used by one thread at a time; sessions of one model share its weights.
+ */
+#ifndef LITE_RUNTIME_H_
+#define LITE_RUNTIME_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define LR_API __declspec(dllexport)
+#else
+#define LR_API __attribute__((visibility("default")))
+#endif
+
+#define LR_MAX_RANK 8
+
+typedef enum lr_status {
+  LR_OK = 0,
+  LR_ERROR_FILE = 1,        /* the file cannot be opened or read */
+  LR_ERROR_FORMAT = 2,      /* the bytes are not a valid .ms model */
+  LR_ERROR_UNSUPPORTED = 3, /* a valid model that needs an operator, attribute or type not offered */
+  LR_ERROR_SHAPE = 4,       /* shapes or dtypes do not fit the model or each other */
+  LR_ERROR_ARGUMENT = 5,    /* the caller passed a wrong argument */
+  LR_ERROR_MEMORY = 6,      /* out of memory, or a model that asks for an absurd amount */
+  LR_ERROR_RUN = 7          /* a value met at run time is invalid, for example an index out of range */
+} lr_status;
+
+typedef struct lr_model lr_model;
+typedef struct lr_session lr_session;
+
+typedef struct lr_options {
+  uint32_t struct_size;  /* sizeof(lr_options), for compatibility */
+  int32_t threads;       /* 0: number of cores the process may use */
+  int32_t infer_only;    /* 1: infer shapes and stop; the session cannot run */
+  int32_t affinity_mode; /* 0: no binding, 1: big cores first, 2: little cores first */
+  const int32_t* cores;  /* explicit core list; overrides affinity_mode */
+  size_t core_count;
+} lr_options;
+
+/* A tensor as seen from outside. Strings and data stay valid until the session is resized or freed. */
+typedef struct lr_tensor {
+  const char* name;          /* "" when the model names none */
+  int32_t dtype;             /* TypeId: 30 bool, 32 int8, ... 43 float32 (see DataType) */
+  int32_t format;            /* 0 NCHW, 1 NHWC, ... as stored in the file; -1 unknown */
+  int32_t rank;              /* -1: not known before the model runs */
+  int64_t dims[LR_MAX_RANK]; /* -1: not known before lr_session_resize */
+  void* data;                /* NULL when there is no value (yet) */
+  size_t bytes;              /* size of data */
+} lr_tensor;
+
+/* Shape of one input for lr_session_resize. */
+typedef struct lr_shape {
+  int32_t rank;
+  int64_t dims[LR_MAX_RANK];
+} lr_shape;
+
+LR_API const char* lr_version(void);
+/* Message of the last failure on this thread; valid until the next call on this thread. */
+LR_API const char* lr_last_error(void);
+/* Name of the instruction-set tier in use: "scalar", "sse2", "avx2", "neon", ... */
+LR_API const char* lr_isa(void);
+/* 1 if the engine implements the primitive with this number in the PrimitiveType union. */
+LR_API int lr_op_supported(int32_t primitive_type);
+
+/* Maps the file and verifies it. */
+LR_API lr_status lr_model_load_file(const char* path, lr_model** model);
+/* Verifies size bytes at data. With copy == 0 the bytes must outlive the model. */
+LR_API lr_status lr_model_load_buffer(const void* data, size_t size, int copy, lr_model** model);
+LR_API void lr_model_free(lr_model* model);
+
+LR_API lr_status lr_session_create(lr_model* model, const lr_options* options, lr_session** session);
+LR_API void lr_session_free(lr_session* session);
+
+LR_API size_t lr_session_input_count(const lr_session* session);
+LR_API size_t lr_session_output_count(const lr_session* session);
+LR_API lr_status lr_session_input(lr_session* session, size_t index, lr_tensor* tensor);
+LR_API lr_status lr_session_output(lr_session* session, size_t index, lr_tensor* tensor);
+
+/* Gives every input a new shape (count must equal the number of inputs) and plans again. On failure
+ * the session keeps its old shapes. */
+LR_API lr_status lr_session_resize(lr_session* session, const lr_shape* shapes, size_t count);
+/* Copies bytes into input index; bytes must equal the input's size. */
+LR_API lr_status lr_session_set_input(lr_session* session, size_t index, const void* data, size_t bytes);
+LR_API lr_status lr_session_run(lr_session* session);
+
+/* Every tensor of the main graph, by its index in the file: for shape inference, constant folding and
+ * calibration. Only tensors with a value outside the arena (constants, inputs, outputs) carry data. */
+LR_API size_t lr_session_tensor_count(const lr_session* session);
+LR_API lr_status lr_session_tensor(lr_session* session, size_t index, lr_tensor* tensor);
+
+/* Called after each node of the main graph has run; outputs hold the node's results. Return 0 to go on,
+ * anything else to stop the run with LR_ERROR_RUN. */
+typedef int (*lr_node_callback)(void* user, size_t node_index, const char* name, const char* op,
+                                const lr_tensor* outputs, size_t output_count, double seconds);
+LR_API lr_status lr_session_run_observed(lr_session* session, lr_node_callback callback, void* user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* LITE_RUNTIME_H_ */

@@ -1,0 +1,129 @@
+// The table of vectorised inner loops. One implementation per instruction-set tier (see tiers.h);
+// kernels() returns the table chosen for this CPU. Everything else in the engine is portable C++.
+//
+// All pointers may be unaligned unless stated. Kernels never read or write outside the stated ranges.
+// In-place use (y == x) is allowed where the contract says so.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lr {
+
+// Element-wise float functions y[i] = f(x[i]; a, b); y may equal x. Documented maximal error is in the
+// implementation. X(name, meaning of a and b)
+#define LR_UNARY_KERNELS(X)                                                                                            \
+  X(abs)                                                                                                               \
+  X(neg) X(square) X(sqrt) X(rsqrt) X(reciprocal) X(exp) X(log) X(sin) X(cos) X(erf) X(floor) X(ceil)                  \
+      X(round) /* half to even */                                                                                      \
+      X(tanh) X(sigmoid) X(swish) X(hswish) X(hsigmoid) X(gelu) /* erf */ X(gelu_tanh) X(softplus) X(softsign) X(mish) \
+          X(sign) X(clamp) /* min(max(x, a), b) */                                                                     \
+      X(leaky_relu)        /* x < 0 ? a * x : x */                                                                     \
+      X(elu)               /* x < 0 ? a * (e^x - 1) : x */                                                             \
+      X(affine)            /* a * x + b */
+
+// Element-wise float functions of two arrays; z may equal x or y.
+// Each exists as vv (both arrays), vs (y is one value) and sv (x is one value).
+#define LR_BINARY_KERNELS(X) X(add) X(sub) X(mul) X(div) X(max) X(min) X(squared_difference)
+
+// Reductions of n contiguous floats to one.
+#define LR_REDUCE_KERNELS(X) X(sum) X(max) X(min) X(sum_square) X(sum_abs)
+
+// One call of the GEMM micro-kernel: for up to gemm_mr rows and n columns,
+//   c[r][j] = clamp(bias[j] + sum over taps t, channels k of a[t * rows + r][k] * w[t][k][j], lo, hi)
+// A convolution passes one pointer per output pixel and filter tap (a pointer to zeros for padding), a
+// matrix product passes taps = 1.
+struct GemmF32 {
+  const float* const* a;  // taps x rows pointers, each to `k` floats
+  size_t rows;            // 1 .. gemm_mr
+  size_t taps, k, n;
+  const float* w;  // packed by pack_gemm_f32: per panel of gemm_nr columns: nr biases, taps*k*nr weights
+  float* c;        // row r at c + r * c_stride (in floats)
+  size_t c_stride;
+  float lo, hi;  // clamp; -inf, +inf for none
+};
+
+// One row of `count` output pixels of a depthwise convolution, all channels:
+//   y[i][c] = clamp(bias[c] + sum over taps t of x[i * step + t][c] * w[t][c], lo, hi)
+// where x holds one pointer per output pixel and tap; consecutive pixels are `step` pointers apart, so
+// overlapping columns may share pointers.
+struct DepthwiseF32 {
+  const float* const* x;
+  size_t step, taps, channels, count;
+  const float* w;  // bias[channels], then taps x channels
+  float* y;        // pixel i at y + i * y_stride
+  size_t y_stride;
+  float lo, hi;
+};
+
+// Pooling over taps, same pointer scheme as DepthwiseF32. `scale` (average only) has one factor per pixel.
+struct PoolF32 {
+  const float* const* x;
+  size_t step, taps, channels, count;
+  const float* scale;
+  float* y;
+  size_t y_stride;
+  float lo, hi;
+};
+
+struct Kernels {
+  const char* tier;
+  size_t gemm_mr, gemm_nr;
+  void (*gemm_f32)(const GemmF32&);
+  void (*depthwise_f32)(const DepthwiseF32&);
+  void (*max_pool_f32)(const PoolF32&);
+  void (*avg_pool_f32)(const PoolF32&);
+
+#define LR_DECLARE_UNARY(name) void (*name)(const float* x, float* y, size_t n, float a, float b);
+  struct Unary {
+    LR_UNARY_KERNELS(LR_DECLARE_UNARY)
+  } unary;
+#undef LR_DECLARE_UNARY
+
+  struct Binary {
+    void (*vv)(const float*, const float*, float*, size_t);
+    void (*vs)(const float*, float, float*, size_t);
+    void (*sv)(float, const float*, float*, size_t);
+  };
+#define LR_DECLARE_BINARY(name) Binary name;
+  struct BinaryTable {
+    LR_BINARY_KERNELS(LR_DECLARE_BINARY)
+  } binary;
+#undef LR_DECLARE_BINARY
+
+#define LR_DECLARE_REDUCE(name) float (*name)(const float* x, size_t n);
+  struct Reduce {
+    LR_REDUCE_KERNELS(LR_DECLARE_REDUCE)
+  } reduce;
+#undef LR_DECLARE_REDUCE
+
+  // y[i] = x[i] * scale[i] + shift[i]; y may equal x.
+  void (*scale_shift_f32)(const float* x, const float* scale, const float* shift, float* y, size_t n);
+  // y[i] = x[i] < 0 ? x[i] * slope[i] : x[i]; y may equal x.
+  void (*prelu_f32)(const float* x, const float* slope, float* y, size_t n);
+  // acc[i] += a * x[i]
+  void (*axpy_f32)(float a, const float* x, float* acc, size_t n);
+  float (*dot_f32)(const float* x, const float* y, size_t n);
+  // Softmax (or its logarithm) of one row; y may equal x.
+  void (*softmax_f32)(const float* x, float* y, size_t n);
+  void (*log_softmax_f32)(const float* x, float* y, size_t n);
+  // y = (x - mean) / sqrt(variance + epsilon) * gamma + beta over one row; gamma, beta may be null.
+  void (*layer_norm_f32)(const float* x, const float* gamma, const float* beta, float epsilon, float* y, size_t n);
+  // dst[c][r] = src[r][c] for 4-byte elements; strides in elements.
+  void (*transpose_32)(const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows,
+                       size_t cols);
+  void (*f16_to_f32)(const uint16_t* x, float* y, size_t n);
+  void (*f32_to_f16)(const float* x, uint16_t* y, size_t n);  // round to nearest even
+};
+
+// The table of this CPU's best tier, or of the tier named by the environment variable LITE_RUNTIME_ISA.
+const Kernels& kernels();
+
+// Bytes of, and packing into, the panel layout that gemm_f32 reads: n columns rounded up to panels of
+// gemm_nr (missing columns are zero). Weight (tap, k, column j) is at w + tap*tap_stride + k*k_stride +
+// j*n_stride. bias may be null (zeros).
+size_t packed_gemm_f32_bytes(size_t taps, size_t k, size_t n);
+void pack_gemm_f32(const float* w, size_t tap_stride, size_t k_stride, size_t n_stride, const float* bias, size_t taps,
+                   size_t k, size_t n, float* packed);
+
+}  // namespace lr

@@ -1,0 +1,86 @@
+// A verified, immutable .ms model and the weights packed from it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "types.h"
+
+namespace lr {
+
+namespace schema {
+struct Primitive;
+struct MetaGraph;
+}  // namespace schema
+
+struct QuantParam {
+  double scale = 1.0;
+  int32_t zero_point = 0;
+  float var_corr = 1.0f;  // real = (q - zero_point) * scale * var_corr + mean_corr
+  float mean_corr = 0.0f;
+  int32_t bits = 8;
+};
+
+// One entry of the file's tensor table. All fields have been checked against each other.
+struct TensorDef {
+  std::string name;
+  DType dtype = DType::kUnknown;
+  int format = -1;
+  bool shape_known = false;    // dims present and none negative
+  Shape shape;                 // dims may be -1 for graph inputs of dynamic shape
+  const void* data = nullptr;  // constants only; aligned for dtype; points into the file or `owned`
+  size_t bytes = 0;
+  std::vector<QuantParam> quant;  // one, or one per channel
+  std::shared_ptr<void> owned;    // storage of decoded (decompressed) or realigned constants
+  bool is_const() const { return data != nullptr; }
+};
+
+struct NodeDef {
+  std::string name;
+  int primitive = 0;  // number in the PrimitiveType union
+  const schema::Primitive* attributes = nullptr;
+  int quant_type = 0;
+  std::vector<uint32_t> inputs, outputs;  // indices of tensors
+};
+
+struct GraphDef {
+  std::string name;
+  std::vector<uint32_t> inputs, outputs;
+  std::vector<uint32_t> nodes;  // execution order
+};
+
+// Memory for one packed weight, 64-byte aligned.
+using Buffer = std::shared_ptr<void>;
+Buffer allocate_buffer(size_t bytes);  // throws LR_ERROR_MEMORY
+
+class Model {
+ public:
+  // `bytes` must stay valid as long as `owner` lives. Throws Error(LR_ERROR_FORMAT / LR_ERROR_UNSUPPORTED).
+  Model(const void* bytes, size_t size, std::shared_ptr<void> owner);
+
+  const std::vector<TensorDef>& tensors() const { return tensors_; }
+  const std::vector<NodeDef>& nodes() const { return nodes_; }
+  const std::vector<GraphDef>& graphs() const { return graphs_; }  // [0] is the main graph
+
+  // Returns the buffer stored under key, making it with `make` the first time: sessions share packed
+  // weights. The key names the node, the layout and everything the layout depends on.
+  Buffer packed(const std::string& key, const std::function<Buffer()>& make);
+
+ private:
+  std::shared_ptr<void> owner_;
+  std::vector<TensorDef> tensors_;
+  std::vector<NodeDef> nodes_;
+  std::vector<GraphDef> graphs_;
+  std::mutex mutex_;
+  std::map<std::string, Buffer> packed_;
+};
+
+// Maps a file read-only. Throws LR_ERROR_FILE.
+std::shared_ptr<Model> load_model_file(const std::string& path);
+const char* primitive_name(int primitive);
+
+}  // namespace lr

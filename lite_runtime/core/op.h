@@ -1,0 +1,108 @@
+// What an operator is: shape inference, preparation and execution over tensors of one node.
+//
+// An operator lives in one file of ops/ and registers itself with LR_REGISTER_OP. Its life:
+//   infer    once per plan; sets dtype and shape of every output from the inputs.
+//   prepare  once per plan after infer; chooses kernels, packs constant weights, asks for scratch memory.
+//   run      once per inference; reads inputs, writes outputs. Must not allocate on the hot path.
+// All three throw lr::Error on invalid input; the caller adds the node's name and operator.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "model.h"
+#include "model_generated.h"
+#include "thread_pool.h"
+#include "types.h"
+
+namespace lr {
+
+// A tensor of a session. `data` is null during infer and prepare unless `known`.
+struct Tensor {
+  DType dtype = DType::kUnknown;
+  Shape shape;
+  void* data = nullptr;
+  // The value is fixed for this plan: a constant, or computed from constants and shapes alone.
+  bool known = false;
+  const TensorDef* def = nullptr;
+
+  int64_t count() const { return shape.count(); }
+  size_t bytes() const { return static_cast<size_t>(count()) * dtype_size(dtype); }
+  template <class T>
+  const T* as() const {
+    return static_cast<const T*>(data);
+  }
+  template <class T>
+  T* as() {
+    return static_cast<T*>(data);
+  }
+  bool is_const() const { return def != nullptr && def->is_const(); }
+};
+
+// The node as its operator sees it.
+struct Node {
+  const NodeDef* def = nullptr;
+  Model* model = nullptr;
+  ThreadPool* pool = nullptr;
+  std::vector<Tensor*> in, out;
+  void* scratch = nullptr;  // valid in run; size as set by need_scratch
+  size_t scratch_bytes = 0;
+
+  size_t inputs() const { return in.size(); }
+  bool has(size_t i) const { return i < in.size() && in[i] != nullptr; }
+
+  // Attributes, e.g. attr<schema::Conv2DFusion>(). Never null: the loader has checked the union type.
+  template <class T>
+  const T* attr() const {
+    return def->attributes->value_as<T>();
+  }
+
+  // Value of input i; throws ValueUnknown when it is only known at run time (for use in infer).
+  const Tensor& value(size_t i) const;
+  // Value of input i (int32 or int64, any shape) widened to int64; throws like value().
+  std::vector<int64_t> ints(size_t i) const;
+  std::vector<float> floats(size_t i) const;  // the same for float32
+  void expect_inputs(size_t least, size_t most) const;
+  void expect_dtype(size_t i, DType dtype) const;  // of input i
+  [[noreturn]] void unsupported(const char* format, ...) const __attribute__((format(printf, 2, 3)));
+  [[noreturn]] void invalid(const char* format, ...) const __attribute__((format(printf, 2, 3)));
+
+  void set_out(size_t i, DType dtype, const Shape& shape) const;
+  void need_scratch(size_t bytes) { scratch_bytes = bytes; }
+  // Weights packed once per model; `layout` must name everything the bytes depend on.
+  Buffer packed(const std::string& layout, const std::function<Buffer()>& make) const;
+};
+
+class Op {
+ public:
+  virtual ~Op() = default;
+  virtual void infer(Node& node) = 0;
+  virtual void prepare(Node&) {}
+  virtual void run(Node& node) = 0;
+
+  // Output 0 is input 0 with another shape: the planner lets them share storage, run() is then skipped.
+  virtual bool is_view() const { return false; }
+  // Output 0 may be written over input i when that input dies here (same byte size); -1: never.
+  virtual int overwrites() const { return -1; }
+  // Outputs depend on the inputs' shapes only (Shape, Rank, ...), so they are known at plan time.
+  virtual bool from_shapes() const { return false; }
+  // Same inputs, same outputs: may run at plan time when all inputs are known. False for random ops.
+  virtual bool is_pure() const { return true; }
+};
+
+using OpFactory = std::unique_ptr<Op> (*)();
+struct OpRegistration {
+  OpRegistration(int primitive, OpFactory factory);
+};
+// Null when the primitive has no operator.
+OpFactory find_op(int primitive);
+
+#define LR_REGISTER_OP(Primitive, Class)                         \
+  static const ::lr::OpRegistration lr_register_##Primitive(     \
+      static_cast<int>(::lr::schema::PrimitiveType_##Primitive), \
+      []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); });
+
+}  // namespace lr
