@@ -1,0 +1,372 @@
+"""The engine's C interface (``core/include/lite_runtime.h``) bound with ctypes, and thin classes over it.
+
+This is the only file that knows about pointers. It checks what would be unsafe (dtype, byte count,
+contiguity, use by two threads at once); shapes are checked by the engine and by ``model.py``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lite_runtime.errors import BY_STATUS, ArgumentError, ExecutionError, LiteRuntimeError, ModelFileError, ShapeError
+from lite_runtime.types import DataType
+
+VERSION = "0.1.0"
+MAX_RANK = 8
+_LIBRARY = "liblite_runtime.so"
+_LIBRARY_VARIABLE = "LITE_RUNTIME_LIBRARY"
+
+
+class _Options(ctypes.Structure):
+    _fields_ = (
+        ("struct_size", ctypes.c_uint32),
+        ("threads", ctypes.c_int32),
+        ("infer_only", ctypes.c_int32),
+        ("affinity_mode", ctypes.c_int32),
+        ("cores", ctypes.POINTER(ctypes.c_int32)),
+        ("core_count", ctypes.c_size_t),
+    )
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("dtype", ctypes.c_int32),
+        ("format", ctypes.c_int32),
+        ("rank", ctypes.c_int32),
+        ("dims", ctypes.c_int64 * MAX_RANK),
+        ("data", ctypes.c_void_p),
+        ("bytes", ctypes.c_size_t),
+    )
+
+
+class _Shape(ctypes.Structure):
+    _fields_ = (("rank", ctypes.c_int32), ("dims", ctypes.c_int64 * MAX_RANK))
+
+
+# The fields of _Tensor in one call, three times as fast as one by one.
+_unpack_tensor = struct.Struct(f"@Piii{MAX_RANK}qPN").unpack_from
+# A pointer to the first byte of a writable buffer of any size, in a quarter of the time of array.ctypes.data.
+_pointer_to: Callable[[Any], Any] = (ctypes.c_char * 0).from_buffer
+
+_NodeCallback = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.POINTER(_Tensor),
+    ctypes.c_size_t,
+    ctypes.c_double,
+)
+
+_Handle = ctypes.c_void_p
+_OutHandle = ctypes.POINTER(_Handle)
+_OutTensor = ctypes.POINTER(_Tensor)
+_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "lr_version": (ctypes.c_char_p, ()),
+    "lr_last_error": (ctypes.c_char_p, ()),
+    "lr_isa": (ctypes.c_char_p, ()),
+    "lr_op_supported": (ctypes.c_int, (ctypes.c_int32,)),
+    "lr_model_load_file": (ctypes.c_int, (ctypes.c_char_p, _OutHandle)),
+    "lr_model_load_buffer": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, _OutHandle)),
+    "lr_model_free": (None, (_Handle,)),
+    "lr_session_create": (ctypes.c_int, (_Handle, ctypes.POINTER(_Options), _OutHandle)),
+    "lr_session_free": (None, (_Handle,)),
+    "lr_session_input_count": (ctypes.c_size_t, (_Handle,)),
+    "lr_session_output_count": (ctypes.c_size_t, (_Handle,)),
+    "lr_session_input": (ctypes.c_int, (_Handle, ctypes.c_size_t, _OutTensor)),
+    "lr_session_output": (ctypes.c_int, (_Handle, ctypes.c_size_t, _OutTensor)),
+    "lr_session_resize": (ctypes.c_int, (_Handle, ctypes.POINTER(_Shape), ctypes.c_size_t)),
+    "lr_session_set_input": (ctypes.c_int, (_Handle, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t)),
+    "lr_session_run": (ctypes.c_int, (_Handle,)),
+    "lr_session_tensor_count": (ctypes.c_size_t, (_Handle,)),
+    "lr_session_tensor": (ctypes.c_int, (_Handle, ctypes.c_size_t, _OutTensor)),
+    "lr_session_run_observed": (ctypes.c_int, (_Handle, _NodeCallback, ctypes.c_void_p)),
+}
+
+
+def _open() -> ctypes.CDLL:
+    """The engine: the file LITE_RUNTIME_LIBRARY names, else the one beside this module."""
+    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), _LIBRARY)  # noqa: PTH100, PTH118, PTH120
+    path = os.environ.get(_LIBRARY_VARIABLE) or beside
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        raise ImportError(
+            f"cannot load the engine {path}: {error}. Install lite-runtime for this platform (pip install .), "
+            f"or let {_LIBRARY_VARIABLE} name the library."
+        ) from None
+    for name, (result, arguments) in _SIGNATURES.items():
+        try:
+            function = getattr(library, name)
+        except AttributeError:
+            raise ImportError(f"{path} is not the engine of lite_runtime {VERSION}: it has no {name}") from None
+        function.restype = result
+        function.argtypes = arguments
+    found = library.lr_version().decode()
+    if found != VERSION:
+        raise ImportError(f"{path} is version {found}, but lite_runtime is {VERSION}: install both from one build")
+    return library
+
+
+_lib = _open()
+_last_error = _lib.lr_last_error
+_session_output = _lib.lr_session_output
+_session_set_input = _lib.lr_session_set_input
+_session_run = _lib.lr_session_run
+
+
+def isa() -> str:
+    """Name of the instruction-set tier in use: "scalar", "sse2", "avx2", "neon", ..."""
+    return str(_lib.lr_isa().decode())
+
+
+def op_supported(primitive: int) -> bool:
+    """Whether the engine implements the primitive with this number."""
+    return bool(_lib.lr_op_supported(primitive))
+
+
+def _check(status: int) -> None:
+    if status:
+        raise _error(status)
+
+
+def _error(status: int) -> LiteRuntimeError:
+    message = _last_error().decode("utf-8", "replace")
+    return BY_STATUS.get(status, LiteRuntimeError)(message or f"the engine failed with status {status}")
+
+
+class TensorInfo(NamedTuple):
+    """What is known of a tensor.
+
+    ``shape`` is None when not even the rank is known, and has -1 for unknown dimensions.
+    ``has_value`` says whether it can be read now.
+    """
+
+    name: str
+    dtype: DataType
+    format: int
+    shape: tuple[int, ...] | None
+    has_value: bool
+
+
+def _info(tensor: _Tensor) -> TensorInfo:
+    _, dtype, layout, rank, *dims, data, _ = _unpack_tensor(tensor)
+    name = (tensor.name or b"").decode("utf-8", "replace")
+    shape = tuple(dims[:rank]) if rank >= 0 else None
+    return TensorInfo(name, _data_type(dtype), layout, shape, bool(data))
+
+
+def _data_type(number: int) -> DataType:
+    try:
+        return DataType(number)
+    except ValueError:
+        return DataType.UNKNOWN
+
+
+def _value(tensor: _Tensor) -> np.ndarray:
+    """A copy of the tensor's value; ``data`` must not be NULL unless ``bytes`` is 0."""
+    _, number, _, rank, *dims, data, size = _unpack_tensor(tensor)
+    array = np.empty(dims[:rank], _data_type(number).numpy)
+    if array.nbytes != size:
+        raise ExecutionError(f"the engine gives {size} bytes for a tensor of shape {array.shape} and {array.dtype}")
+    if size:
+        ctypes.memmove(_pointer_to(array), data, size)
+    return array
+
+
+class Model:
+    """A verified, immutable model. May be shared by any number of threads and sessions."""
+
+    def __init__(self, handle: int, source: str, owner: object = None) -> None:
+        self._handle: int | None = handle
+        self._owner = owner  # keeps the bytes of a buffer alive
+        self.source = source
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Model:
+        """Maps a .ms file. Raises ModelFileError, ModelFormatError or UnsupportedModelError."""
+        encoded = os.fsencode(path)
+        if b"\0" in encoded:
+            raise ModelFileError(f"{path!r} is not a file name: it contains a zero byte")
+        handle = _Handle()
+        _check(_lib.lr_model_load_file(encoded, ctypes.byref(handle)))
+        assert handle.value is not None
+        return cls(handle.value, os.fsdecode(path))
+
+    @classmethod
+    def from_buffer(cls, data: bytes | bytearray | memoryview) -> Model:
+        """Verifies a .ms file in memory. ``bytes`` are used in place, anything else is copied."""
+        data = data if isinstance(data, bytes) else memoryview(data).tobytes()
+        handle = _Handle()
+        _check(_lib.lr_model_load_buffer(data, len(data), 0, ctypes.byref(handle)))
+        assert handle.value is not None
+        return cls(handle.value, "<buffer>", data)
+
+    def __del__(self, _free: Callable[[int], None] = _lib.lr_model_free) -> None:
+        handle, self._handle = getattr(self, "_handle", None), None
+        if handle is not None:
+            _free(handle)
+
+
+class Session:
+    """One planned execution of a model, with its own memory.
+
+    Calls from several threads wait for each other; use one session per thread to run in parallel.
+    ``lock`` is reentrant: hold it to keep several calls together, as ``run`` and ``output_value``.
+
+    Args:
+        model: the model; sessions of one model share its weights.
+        threads: 0 for as many as the process may use cores.
+        infer_only: infer shapes and stop; the session cannot run.
+        affinity: 0 no binding, 1 big cores first, 2 little cores first.
+        cores: explicit core numbers, override ``affinity``.
+    """
+
+    def __init__(
+        self, model: Model, threads: int = 0, infer_only: bool = False, affinity: int = 0, cores: Sequence[int] = ()
+    ) -> None:
+        self.lock = threading.RLock()
+        self.model = model
+        core_list = (ctypes.c_int32 * len(cores))(*cores)
+        options = _Options(
+            struct_size=ctypes.sizeof(_Options),
+            threads=threads,
+            infer_only=infer_only,
+            affinity_mode=affinity,
+            cores=ctypes.cast(core_list, ctypes.POINTER(ctypes.c_int32)),
+            core_count=len(cores),
+        )
+        handle = _Handle()
+        _check(_lib.lr_session_create(model._handle, ctypes.byref(options), ctypes.byref(handle)))
+        self._handle = handle.value
+        self._tensor = _Tensor()
+        self._tensor_ref = ctypes.byref(self._tensor)
+        self.input_count = int(_lib.lr_session_input_count(self._handle))
+        self.output_count = int(_lib.lr_session_output_count(self._handle))
+        self._note_inputs()
+
+    def __del__(self, _free: Callable[[int], None] = _lib.lr_session_free) -> None:
+        handle, self._handle = getattr(self, "_handle", None), None
+        if handle is not None:
+            _free(handle)
+
+    def _note_inputs(self) -> None:
+        self._input_infos = self._infos(_lib.lr_session_input, self.input_count)
+        self._input_dtypes = [_numpy_dtype(info) for info in self._input_infos]
+
+    def _infos(self, getter: Callable[..., int], count: int) -> list[TensorInfo]:
+        with self.lock:
+            return [_info(self._read(getter, index)) for index in range(count)]
+
+    def _read(self, getter: Callable[..., int], index: int) -> _Tensor:
+        status = getter(self._handle, index, self._tensor_ref)
+        if status:
+            raise _error(status)
+        return self._tensor
+
+    def inputs(self) -> list[TensorInfo]:
+        return list(self._input_infos)
+
+    def outputs(self) -> list[TensorInfo]:
+        """The outputs; dimensions that depend on values are unknown before ``run``."""
+        return self._infos(_session_output, self.output_count)
+
+    def resize(self, shapes: Iterable[Sequence[int]]) -> None:
+        """Gives every input a new shape and plans again. On failure the old shapes stay."""
+        given = [tuple(shape) for shape in shapes]
+        array = (_Shape * len(given))()
+        for target, shape in zip(array, given):
+            if len(shape) > MAX_RANK:
+                raise ShapeError(f"shape {list(shape)} has {len(shape)} dimensions, at most {MAX_RANK} are possible")
+            target.rank = len(shape)
+            for i, size in enumerate(shape):
+                target.dims[i] = size
+        with self.lock:
+            _check(_lib.lr_session_resize(self._handle, array, len(given)))
+            self._note_inputs()
+
+    def set_input(self, index: int, array: np.ndarray) -> None:
+        """Copies the array into the input. Its dtype and size must be the input's."""
+        if not 0 <= index < self.input_count:
+            raise ArgumentError(f"input {index} does not exist, the model has {self.input_count} inputs")
+        if array.dtype != self._input_dtypes[index]:
+            raise ShapeError(_wrong_dtype(self._input_infos[index], array))
+        if not array.flags.c_contiguous:
+            array = np.ascontiguousarray(array)
+        pointer = _pointer_to(array) if array.flags.writeable else array.__array_interface__["data"][0]
+        with self.lock:
+            status = _session_set_input(self._handle, index, pointer, array.nbytes)
+            if status:
+                raise _error(status)
+
+    def run(self) -> None:
+        """Computes the outputs from the inputs last set. Other threads run meanwhile."""
+        with self.lock:
+            status = _session_run(self._handle)
+            if status:
+                raise _error(status)
+
+    def output_value(self, index: int) -> np.ndarray:
+        """A copy of output ``index`` as the last ``run`` left it."""
+        with self.lock:
+            tensor = self._read(_session_output, index)
+            if not tensor.data and tensor.bytes:
+                raise ExecutionError(f"output {index} has no value: run the session first")
+            return _value(tensor)
+
+    def run_observed(self, callback: Callable[[int, str, str, list[np.ndarray], float], None]) -> None:
+        """Runs and calls ``callback(node index, name, op, output values, seconds)`` after each node.
+
+        The values are copies. An exception in the callback stops the run and is raised from here.
+        """
+        failure: list[BaseException] = []
+
+        def call(_: Any, index: int, name: bytes, op: bytes, outputs: Any, count: int, seconds: float) -> int:
+            try:
+                values = [_value(outputs[i]) for i in range(count) if outputs[i].data or not outputs[i].bytes]
+                callback(index, (name or b"").decode("utf-8", "replace"), op.decode(), values, seconds)
+            except BaseException as error:
+                failure.append(error)
+                return 1
+            return 0
+
+        with self.lock:
+            status = _lib.lr_session_run_observed(self._handle, _NodeCallback(call), None)
+            if failure:
+                raise failure[0]
+            _check(status)
+
+    def tensor_count(self) -> int:
+        return int(_lib.lr_session_tensor_count(self._handle))
+
+    def tensors(self) -> list[TensorInfo]:
+        """Every tensor of the main graph, by its index in the file."""
+        return self._infos(_lib.lr_session_tensor, self.tensor_count())
+
+    def tensor_value(self, index: int) -> np.ndarray | None:
+        """A copy of the value of the tensor with this index in the file, or None when it has none."""
+        with self.lock:
+            tensor = self._read(_lib.lr_session_tensor, index)
+            return _value(tensor) if tensor.data else None
+
+    def tensor_values(self) -> Iterator[np.ndarray | None]:
+        """``tensor_value`` of every tensor."""
+        return (self.tensor_value(index) for index in range(self.tensor_count()))
+
+
+def _numpy_dtype(info: TensorInfo) -> np.dtype | None:
+    return None if info.dtype in (DataType.UNKNOWN, DataType.INVALID) else info.dtype.numpy
+
+
+def _wrong_dtype(info: TensorInfo, array: np.ndarray) -> str:
+    wanted = info.dtype.name.lower()
+    return f"input '{info.name}' takes {wanted}, but the array given is {array.dtype}: convert it with .astype"
