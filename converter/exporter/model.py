@@ -1,0 +1,149 @@
+"""The container of a .ms file: tensors, nodes and sub-graphs. Operators need no code here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from converter.errors import InvalidGraphError, OutputError
+from converter.exporter.layout import tensor_formats
+from converter.exporter.tables import DATA_ALIGNMENT, Offset, TableWriter
+from converter.ir.graph import Graph, Model, Node, QuantParam, Value
+from lite_runtime.types import DataType
+
+IDENTIFIER = b"MSL2"
+# FlatBuffers addresses with signed 32-bit offsets.
+MAX_FILE_BYTES = 2**31 - 1
+
+_CONSTANT, _VARIABLE = 0, 2  # Tensor.nodeType
+
+
+def export(model: Model) -> bytes:
+    """The bytes of the .ms file; the same model gives the same bytes.
+
+    Every graph must be in execution order and stand on its own (see ``converter.ir.verify``).
+    Raises InvalidGraphError for a graph that does not, OutputError for a model of 2 GiB or more.
+    """
+    values = _indexed_values(model)
+    expected = _expected_size(model, values)
+    if expected > MAX_FILE_BYTES:
+        raise OutputError(f"{model.source}: the model needs {expected} bytes, a .ms file holds less than 2 GiB")
+    writer = TableWriter(expected)
+    formats: dict[Value, str] = {}
+    for graph in model.graphs:
+        tensor_formats(graph, formats)
+    names = _unique_names(model, values)
+    tensors = [Offset(writer.table("Tensor", _tensor(v, names[v], formats[v]))) for v in values]
+    nodes = list(_nodes(model))
+    cnodes = [Offset(writer.table("CNode", _cnode(writer, node, values))) for node in nodes]
+    index = {node: i for i, node in enumerate(nodes)}
+    subgraphs = [_subgraph(i, graph, values, index) for i, graph in enumerate(model.graphs)]
+    root = writer.table(
+        "MetaGraph",
+        {
+            "fmkType": model.fmk,
+            "inputIndex": subgraphs[0]["inputIndices"],
+            "outputIndex": subgraphs[0]["outputIndices"],
+            "nodes": cnodes,
+            "allTensors": tensors,
+            "subGraph": subgraphs,
+        },
+    )
+    return writer.finish(root, IDENTIFIER)
+
+
+def _nodes(model: Model) -> Iterator[Node]:
+    for graph in model.graphs:
+        yield from graph.nodes
+
+
+def _indexed_values(model: Model) -> dict[Value, int]:
+    """Every value's place in the tensor table; sub-graphs share constants, nothing else."""
+    index: dict[Value, int] = {}
+    for graph in model.graphs:
+        defined: set[Value] = set(graph.inputs)
+        for node in graph.nodes:
+            for value in node.inputs:
+                if not value.is_const and value not in defined:
+                    raise InvalidGraphError(
+                        f"{model.source}: {node.op} '{node.name}' in graph '{graph.name}' reads '{value.name}' "
+                        "before any node has made it"
+                    )
+            defined.update(node.outputs)
+        for value in graph.values():
+            index.setdefault(value, len(index))
+    return index
+
+
+def _expected_size(model: Model, values: dict[Value, int]) -> int:
+    """An upper bound in practice; the builder grows when it is not."""
+    data = sum(v.data.nbytes + DATA_ALIGNMENT for v in values if v.data is not None)
+    quant = sum(len(v.quant) for v in values)
+    nodes = sum(len(graph.nodes) for graph in model.graphs)
+    return data + 160 * len(values) + 96 * quant + 320 * nodes + 4096
+
+
+def _unique_names(model: Model, values: dict[Value, int]) -> dict[Value, str]:
+    """Names as they are; of values that share one, inputs and outputs of the model keep it."""
+    names: dict[Value, str] = {}
+    taken: set[str] = set()
+    for value in (*model.main.inputs, *model.main.outputs, *values):
+        if value in names:
+            continue
+        name, suffix = value.name, 1
+        while name in taken:
+            name = f"{value.name}_{suffix}"
+            suffix += 1
+        names[value] = name
+        taken.add(name)
+    return names
+
+
+def _tensor(value: Value, name: str, layout: str) -> dict[str, Any]:
+    dims = value.shape
+    dtype = value.dtype if value.dtype != DataType.UNKNOWN else DataType.FLOAT32
+    is_input = value.producer is None and not value.is_const
+    if dims is not None and (len(dims) == 0 or (min(dims) < 0 and not is_input)):
+        dims = None
+    return {
+        "nodeType": _CONSTANT if value.is_const else _VARIABLE,
+        "dataType": int(dtype),
+        "dims": dims,
+        "format": layout,
+        "data": value.data,
+        "quantParams": [_quant_param(p) for p in value.quant] or None,
+        "name": name,
+    }
+
+
+def _quant_param(param: QuantParam) -> dict[str, Any]:
+    return {
+        "scale": param.scale,
+        "zeroPoint": param.zero_point,
+        "min": param.min,
+        "max": param.max,
+        "narrowRange": param.narrow_range,
+        "numBits": param.bits,
+        "varCorr": param.var_corr,
+        "meanCorr": param.mean_corr,
+    }
+
+
+def _cnode(writer: TableWriter, node: Node, values: dict[Value, int]) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "primitive": Offset(writer.primitive(node.op, node.attrs)),
+        "inputIndex": [values[v] for v in node.inputs],
+        "outputIndex": [values[v] for v in node.outputs],
+        "quantType": node.quant_type,
+    }
+
+
+def _subgraph(number: int, graph: Graph, values: dict[Value, int], index: dict[Node, int]) -> dict[str, Any]:
+    return {
+        "name": "subgraph_0_main_graph" if number == 0 else f"subgraph_{number}_subgraph{number}",
+        "inputIndices": [values[v] for v in graph.inputs],
+        "outputIndices": [values[v] for v in graph.outputs],
+        "nodeIndices": [index[n] for n in graph.nodes] or None,
+        "tensorIndices": sorted(values[v] for v in graph.values()),
+    }
