@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from converter.errors import InvalidGraphError, OutputError
@@ -24,8 +24,17 @@ def export(model: Model) -> bytes:
     Every graph must be in execution order and stand on its own (see ``converter.ir.verify``).
     Raises InvalidGraphError for a graph that does not, OutputError for a model of 2 GiB or more.
     """
+    return assemble(model, {})[0]
+
+
+def assemble(model: Model, stand_ins: Mapping[Value, tuple[int, ...]]) -> tuple[bytes, dict[Value, int]]:
+    """Like ``export``, and every value's index in the file.
+
+    ``stand_ins`` are inputs and constants of the main graph that the file declares as inputs of the given
+    shape; inputs that are not model inputs already come last, in the mapping's order.
+    """
     values = _indexed_values(model)
-    expected = _expected_size(model, values)
+    expected = _expected_size(model, values, stand_ins)
     if expected > MAX_FILE_BYTES:
         raise OutputError(f"{model.source}: the model needs {expected} bytes, a .ms file holds less than 2 GiB")
     writer = TableWriter(expected)
@@ -38,6 +47,7 @@ def export(model: Model) -> bytes:
     cnodes = [Offset(writer.table("CNode", _cnode(writer, node, values))) for node in nodes]
     index = {node: i for i, node in enumerate(nodes)}
     subgraphs = [_subgraph(i, graph, values, index) for i, graph in enumerate(model.graphs)]
+    subgraphs[0]["inputIndices"] += [values[v] for v in stand_ins if v.is_const]
     root = writer.table(
         "MetaGraph",
         {
@@ -49,7 +59,7 @@ def export(model: Model) -> bytes:
             "subGraph": subgraphs,
         },
     )
-    return writer.finish(root, IDENTIFIER)
+    return writer.finish(root, IDENTIFIER), values
 
 
 def _nodes(model: Model) -> Iterator[Node]:
@@ -75,9 +85,9 @@ def _indexed_values(model: Model) -> dict[Value, int]:
     return index
 
 
-def _expected_size(model: Model, values: dict[Value, int]) -> int:
+def _expected_size(model: Model, values: dict[Value, int], stand_ins: Mapping[Value, tuple[int, ...]]) -> int:
     """An upper bound in practice; the builder grows when it is not."""
-    data = sum(v.data.nbytes + DATA_ALIGNMENT for v in values if v.data is not None)
+    data = sum(v.data.nbytes + DATA_ALIGNMENT for v in values if v.data is not None and v not in stand_ins)
     quant = sum(len(v.quant) for v in values)
     nodes = sum(len(graph.nodes) for graph in model.graphs)
     return data + 160 * len(values) + 96 * quant + 320 * nodes + 4096
@@ -99,18 +109,19 @@ def _unique_names(model: Model, values: dict[Value, int]) -> dict[Value, str]:
     return names
 
 
-def _tensor(value: Value, name: str, layout: str) -> dict[str, Any]:
-    dims = value.shape
-    dtype = value.dtype if value.dtype != DataType.UNKNOWN else DataType.FLOAT32
-    is_input = value.producer is None and not value.is_const
+def _tensor(value: Value, name: str, layout: str, stand_ins: Mapping[Value, tuple[int, ...]]) -> dict[str, Any]:
+    constant = value.is_const and value not in stand_ins
+    is_input = value.producer is None and not constant
+    dims = stand_ins.get(value, value.shape)
     if dims is not None and (len(dims) == 0 or (min(dims) < 0 and not is_input)):
         dims = None
+    dtype = value.dtype if value.dtype != DataType.UNKNOWN else DataType.FLOAT32
     return {
-        "nodeType": _CONSTANT if value.is_const else _VARIABLE,
+        "nodeType": _CONSTANT if constant else _VARIABLE,
         "dataType": int(dtype),
         "dims": dims,
         "format": layout,
-        "data": value.data,
+        "data": value.data if constant else None,
         "quantParams": [_quant_param(p) for p in value.quant] or None,
         "name": name,
     }
