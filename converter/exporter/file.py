@@ -17,25 +17,28 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
     so a reader sees the old file or the whole new one. Raises OutputError; nothing is left behind then.
     """
     target = Path(path)
-    temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        with open(handle, "wb") as file:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    except OSError as error:
+        raise _failure(target, error) from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except OSError as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        raise OutputError(f"{target}: cannot write the output file: {error.strerror or error}") from error
-    except BaseException:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise _failure(target, error) from error
         raise
+
+
+def _failure(target: Path, error: OSError) -> OutputError:
+    return OutputError(f"{target}: cannot write the output file: {error.strerror or error}")
 
 
 def _umask() -> int:

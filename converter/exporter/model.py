@@ -42,7 +42,7 @@ def assemble(model: Model, stand_ins: Mapping[Value, tuple[int, ...]]) -> tuple[
     for graph in model.graphs:
         tensor_formats(graph, formats)
     names = _unique_names(model, values)
-    tensors = [Offset(writer.table("Tensor", _tensor(v, names[v], formats[v]))) for v in values]
+    tensors = [Offset(writer.table("Tensor", _tensor(v, names[v], formats[v], stand_ins))) for v in values]
     nodes = list(_nodes(model))
     cnodes = [Offset(writer.table("CNode", _cnode(writer, node, values))) for node in nodes]
     index = {node: i for i, node in enumerate(nodes)}
