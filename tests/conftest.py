@@ -1,0 +1,58 @@
+"""Skips what this machine cannot run, each with its reason."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+from support import CORPUS
+
+_ARM_TOOLS = ("aarch64-linux-gnu-g++", "arm-linux-gnueabihf-g++", "qemu-aarch64", "qemu-arm")
+
+
+@cache
+def mindspore_lite_python() -> str | None:
+    """An interpreter that imports mindspore_lite: $MINDSPORE_LITE_PYTHON or python3.7 on the PATH."""
+    candidate = os.environ.get("MINDSPORE_LITE_PYTHON") or shutil.which("python3.7")
+    if candidate is None:
+        return None
+    probe = subprocess.run([candidate, "-c", "import mindspore_lite"], capture_output=True)
+    return candidate if probe.returncode == 0 else None
+
+
+def _missing(marker: str) -> str | None:
+    """Why tests with this marker cannot run here, or None."""
+    if marker == "corpus" and not CORPUS.is_dir():
+        return "no model corpus beside the checkout (set LITE_RUNTIME_CORPUS)"
+    if marker == "arm":
+        absent = [tool for tool in _ARM_TOOLS if shutil.which(tool) is None]
+        return f"not installed: {', '.join(absent)}" if absent else None
+    if marker == "interop" and mindspore_lite_python() is None:
+        return "no Python 3.7 with mindspore-lite==2.0.0 (set MINDSPORE_LITE_PYTHON)"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers():
+        reason = _missing(marker.name)
+        if reason is not None:
+            pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source distribution: $LITE_RUNTIME_DIST, or built now."""
+    from support import ROOT
+
+    if "LITE_RUNTIME_DIST" in os.environ:
+        return Path(os.environ["LITE_RUNTIME_DIST"])
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
