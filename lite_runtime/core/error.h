@@ -1,6 +1,7 @@
 // The engine's one exception type; the C interface turns it into an lr_status and a message.
 #pragma once
 
+#include <cstdarg>
 #include <stdexcept>
 #include <string>
 
@@ -19,6 +20,8 @@ class Error : public std::runtime_error {
 
 // printf-style message.
 [[noreturn]] void fail(lr_status status, const char* format, ...) __attribute__((format(printf, 2, 3)));
+
+std::string format_message(const char* format, va_list args);
 
 // Thrown by Op::infer when an input's value is needed and will only be known at run time.
 struct ValueUnknown {};

@@ -60,8 +60,10 @@ Buffer allocate_buffer(size_t bytes);  // throws LR_ERROR_MEMORY
 class Model {
  public:
   // `bytes` must stay valid as long as `owner` lives. Throws Error(LR_ERROR_FORMAT / LR_ERROR_UNSUPPORTED).
-  Model(const void* bytes, size_t size, std::shared_ptr<void> owner);
+  // `source` names the model in messages.
+  Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::string source);
 
+  const std::string& source() const { return source_; }
   const std::vector<TensorDef>& tensors() const { return tensors_; }
   const std::vector<NodeDef>& nodes() const { return nodes_; }
   const std::vector<GraphDef>& graphs() const { return graphs_; }  // [0] is the main graph
@@ -72,6 +74,7 @@ class Model {
 
  private:
   std::shared_ptr<void> owner_;
+  std::string source_;
   std::vector<TensorDef> tensors_;
   std::vector<NodeDef> nodes_;
   std::vector<GraphDef> graphs_;

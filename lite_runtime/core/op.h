@@ -48,6 +48,7 @@ struct Node {
   Model* model = nullptr;
   ThreadPool* pool = nullptr;
   std::vector<Tensor*> in, out;
+  bool running = false;     // inputs hold their values now, whether known at plan time or not
   void* scratch = nullptr;  // valid in run; size as set by need_scratch
   size_t scratch_bytes = 0;
 

@@ -94,7 +94,7 @@ LR_API lr_status lr_session_set_input(lr_session* session, size_t index, const v
 LR_API lr_status lr_session_run(lr_session* session);
 
 /* Every tensor of the main graph, by its index in the file: for shape inference, constant folding and
- * calibration. Only tensors with a value outside the arena (constants, inputs, outputs) carry data. */
+ * calibration. Data is given for constants and for values that follow from constants and shapes. */
 LR_API size_t lr_session_tensor_count(const lr_session* session);
 LR_API lr_status lr_session_tensor(lr_session* session, size_t index, lr_tensor* tensor);
 

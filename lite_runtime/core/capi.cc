@@ -1,0 +1,212 @@
+#include <cstring>
+#include <new>
+
+#include "kernels/kernels.h"
+#include "session.h"
+
+struct lr_model {
+  std::shared_ptr<lr::Model> model;
+};
+
+struct lr_session {
+  lr::Session session;
+  lr_session(std::shared_ptr<lr::Model> model, const lr::SessionOptions& options)
+      : session(std::move(model), options) {}
+};
+
+namespace {
+
+thread_local std::string last_error;
+
+lr_status report(lr_status status, const char* message) {
+  last_error = message;
+  return status;
+}
+
+// Nothing may leave the C interface as an exception.
+template <class Body>
+lr_status guarded(const Body& body) {
+  try {
+    body();
+    return LR_OK;
+  } catch (const lr::Error& error) {
+    return report(error.status(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(LR_ERROR_MEMORY, "out of memory");
+  } catch (const std::exception& error) {
+    return report(LR_ERROR_RUN, error.what());
+  }
+}
+
+void require(bool condition, const char* message) {
+  if (!condition) lr::fail(LR_ERROR_ARGUMENT, "%s", message);
+}
+
+lr_tensor describe(const lr::Tensor& tensor, const lr::TensorDef& def, bool shape_known) {
+  lr_tensor out = {};
+  out.name = def.name.c_str();
+  out.dtype = static_cast<int32_t>(tensor.dtype == lr::DType::kUnknown ? def.dtype : tensor.dtype);
+  out.format = def.format;
+  out.rank = shape_known ? tensor.shape.rank() : -1;
+  for (int i = 0; i < tensor.shape.rank(); ++i) out.dims[i] = tensor.shape[i];
+  if (shape_known && tensor.data != nullptr) {
+    out.data = tensor.data;
+    out.bytes = tensor.bytes();
+  }
+  return out;
+}
+
+void describe(lr_session* session, const std::vector<uint32_t>& list, size_t index, const char* what,
+              lr_tensor* tensor) {
+  require(session != nullptr && tensor != nullptr, "session and tensor must not be null");
+  if (index >= list.size())
+    lr::fail(LR_ERROR_ARGUMENT, "there is no %s %zu (the model has %zu)", what, index, list.size());
+  lr::Frame& frame = session->session.main();
+  const uint32_t i = list[index];
+  *tensor = describe(frame.tensor(i), session->session.definition(i), frame.shape_known(i));
+}
+
+lr::SessionOptions parse(const lr_options* given) {
+  lr::SessionOptions options;
+  if (given == nullptr) return options;
+  require(given->struct_size == sizeof(lr_options), "lr_options has an unexpected size");
+  options.threads = given->threads;
+  options.infer_only = given->infer_only != 0;
+  if (given->core_count > 0) {
+    require(given->cores != nullptr, "core_count is set, but cores is null");
+    options.cores.assign(given->cores, given->cores + given->core_count);
+  } else {
+    options.cores = lr::cores_by_speed(given->affinity_mode);
+  }
+  return options;
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* lr_version(void) { return LR_VERSION; }
+const char* lr_last_error(void) { return last_error.c_str(); }
+const char* lr_isa(void) { return lr::kernels().tier; }
+
+int lr_op_supported(int32_t primitive) {
+  return primitive == lr::schema::PrimitiveType_PartialFusion || primitive == lr::schema::PrimitiveType_Switch ||
+         primitive == lr::schema::PrimitiveType_Call || lr::find_op(primitive) != nullptr;
+}
+
+lr_status lr_model_load_file(const char* path, lr_model** model) {
+  return guarded([&] {
+    require(path != nullptr && model != nullptr, "path and model must not be null");
+    *model = new lr_model{lr::load_model_file(path)};
+  });
+}
+
+lr_status lr_model_load_buffer(const void* data, size_t size, int copy, lr_model** model) {
+  return guarded([&] {
+    require(data != nullptr && model != nullptr, "data and model must not be null");
+    std::shared_ptr<void> owner;
+    // FlatBuffers reads scalars in place, so the bytes must be aligned.
+    if (copy != 0 || reinterpret_cast<uintptr_t>(data) % 16 != 0) {
+      owner = lr::allocate_buffer(size);
+      std::memcpy(owner.get(), data, size);
+      data = owner.get();
+    }
+    *model = new lr_model{std::make_shared<lr::Model>(data, size, std::move(owner), "model")};
+  });
+}
+
+void lr_model_free(lr_model* model) { delete model; }
+
+lr_status lr_session_create(lr_model* model, const lr_options* options, lr_session** session) {
+  return guarded([&] {
+    require(model != nullptr && session != nullptr, "model and session must not be null");
+    *session = new lr_session(model->model, parse(options));
+  });
+}
+
+void lr_session_free(lr_session* session) { delete session; }
+
+size_t lr_session_input_count(const lr_session* session) {
+  return session == nullptr ? 0 : session->session.input_count();
+}
+size_t lr_session_output_count(const lr_session* session) {
+  return session == nullptr ? 0 : session->session.output_count();
+}
+
+lr_status lr_session_input(lr_session* session, size_t index, lr_tensor* tensor) {
+  return guarded([&] {
+    require(session != nullptr, "session must not be null");
+    describe(session, session->session.main().graph().inputs, index, "input", tensor);
+    // An input with unknown dimensions still shows them, as -1.
+    tensor->rank = session->session.main().input(index).shape.rank();
+  });
+}
+
+lr_status lr_session_output(lr_session* session, size_t index, lr_tensor* tensor) {
+  return guarded([&] {
+    require(session != nullptr, "session must not be null");
+    describe(session, session->session.main().graph().outputs, index, "output", tensor);
+  });
+}
+
+lr_status lr_session_resize(lr_session* session, const lr_shape* shapes, size_t count) {
+  return guarded([&] {
+    require(session != nullptr && (shapes != nullptr || count == 0), "session and shapes must not be null");
+    std::vector<lr::Shape> parsed;
+    for (size_t i = 0; i < count; ++i) {
+      require(shapes[i].rank >= 0 && shapes[i].rank <= LR_MAX_RANK, "a shape has a rank outside 0 to 8");
+      lr::Shape& shape = parsed.emplace_back();
+      for (int d = 0; d < shapes[i].rank; ++d) shape.push_back(shapes[i].dims[d]);
+    }
+    session->session.resize(parsed);
+  });
+}
+
+lr_status lr_session_set_input(lr_session* session, size_t index, const void* data, size_t bytes) {
+  return guarded([&] {
+    require(session != nullptr && (data != nullptr || bytes == 0), "session and data must not be null");
+    session->session.set_input(index, data, bytes);
+  });
+}
+
+lr_status lr_session_run(lr_session* session) {
+  return guarded([&] {
+    require(session != nullptr, "session must not be null");
+    session->session.run(nullptr);
+  });
+}
+
+size_t lr_session_tensor_count(const lr_session* session) {
+  return session == nullptr ? 0 : session->session.tensor_count();
+}
+
+lr_status lr_session_tensor(lr_session* session, size_t index, lr_tensor* tensor) {
+  return guarded([&] {
+    require(session != nullptr && tensor != nullptr, "session and tensor must not be null");
+    require(index < session->session.tensor_count(), "tensor index out of range");
+    lr::Frame& frame = session->session.main();
+    const uint32_t i = static_cast<uint32_t>(index);
+    const lr::TensorDef& def = session->session.definition(i);
+    *tensor =
+        frame.contains(i) ? describe(frame.tensor(i), def, frame.shape_known(i)) : describe(lr::Tensor(), def, false);
+    // Memory in the arena is reused, so only values fixed by the plan are shown.
+    if (!frame.contains(i) || !frame.tensor(i).known) tensor->data = nullptr;
+  });
+}
+
+lr_status lr_session_run_observed(lr_session* session, lr_node_callback callback, void* user) {
+  return guarded([&] {
+    require(session != nullptr && callback != nullptr, "session and callback must not be null");
+    session->session.run([&](size_t index, const lr::Node& node, double seconds) {
+      std::vector<lr_tensor> outputs;
+      for (size_t i = 0; i < node.out.size(); ++i) {
+        outputs.push_back(describe(*node.out[i], session->session.definition(node.def->outputs[i]), true));
+      }
+      const int stop = callback(user, index, node.def->name.c_str(), lr::primitive_name(node.def->primitive),
+                                outputs.data(), outputs.size(), seconds);
+      if (stop != 0) lr::fail(LR_ERROR_RUN, "stopped by the caller after node '%s'", node.def->name.c_str());
+    });
+  });
+}
+
+}  // extern "C"

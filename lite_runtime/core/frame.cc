@@ -1,0 +1,446 @@
+#include "frame.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+
+#include "session.h"
+
+namespace lr {
+
+namespace {
+
+// While only shapes are asked for, larger constant expressions are left unevaluated: shapes never
+// depend on them in practice and the caller may not have given their data.
+constexpr int64_t kSmallCount = 1 << 14;
+
+bool truth(const Tensor& t) {
+  if (t.count() != 1)
+    fail(LR_ERROR_RUN, "the condition has %lld elements instead of one", static_cast<long long>(t.count()));
+  const auto* bytes = t.as<uint8_t>();
+  return std::any_of(bytes, bytes + t.bytes(), [](uint8_t byte) { return byte != 0; });
+}
+
+}  // namespace
+
+template <class Body>
+void Frame::guarded(const Step& step, const Body& body) const {
+  const auto where = [&] {
+    const NodeDef& def = *step.node.def;
+    return session_.model->source() + ": " + primitive_name(def.primitive) + " '" + def.name + "': ";
+  };
+  try {
+    body();
+  } catch (const Error& error) {
+    throw Error(error.status(), where() + error.what());
+  } catch (const std::bad_alloc&) {
+    throw Error(LR_ERROR_MEMORY, where() + "out of memory");
+  }
+}
+
+Frame::Frame(SessionState& session, size_t graph) : session_(session), graph_(&session.model->graphs()[graph]) {
+  build_steps();
+}
+
+void Frame::build_steps() {
+  const Model& model = *session_.model;
+  local_index_.assign(model.tensors().size(), -1);
+  size_t count = 0;
+  const auto use = [&](const std::vector<uint32_t>& indices) {
+    for (uint32_t i : indices) {
+      if (local_index_[i] < 0) local_index_[i] = static_cast<int64_t>(count++);
+    }
+  };
+  use(graph_->inputs);
+  for (uint32_t n : graph_->nodes) {
+    use(model.nodes()[n].inputs);
+    use(model.nodes()[n].outputs);
+  }
+  use(graph_->outputs);
+  slots_.resize(count);  // never resized again: nodes point into it
+
+  for (uint32_t n : graph_->nodes) {
+    const NodeDef& def = model.nodes()[n];
+    Step& step = steps_.emplace_back();
+    step.node_index = n;
+    step.node.def = &def;
+    step.node.model = session_.model.get();
+    step.node.pool = &session_.pool;
+    for (uint32_t i : def.inputs) step.in.push_back(local(i));
+    for (uint32_t i : def.outputs) step.out.push_back(local(i));
+    for (uint32_t i : step.in) step.node.in.push_back(&slots_[i].tensor);
+    for (uint32_t i : step.out) step.node.out.push_back(&slots_[i].tensor);
+    switch (def.primitive) {
+      case schema::PrimitiveType_PartialFusion:
+        step.kind = Kind::kPartial;
+        break;
+      case schema::PrimitiveType_Switch:
+        step.kind = Kind::kSwitch;
+        break;
+      case schema::PrimitiveType_Call:
+        step.kind = Kind::kCall;
+        break;
+      default:
+        step.op = find_op(def.primitive)();
+    }
+  }
+  ends_in_tail_call_ = graph_ != &model.graphs()[0] && !steps_.empty() && steps_.back().kind == Kind::kCall &&
+                       steps_.back().node.def->outputs == graph_->outputs;
+}
+
+bool Frame::planned_for(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes) const {
+  return planned_dtypes_ == dtypes && planned_shapes_ == shapes;
+}
+
+void Frame::plan(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes, bool infer_only) {
+  planned_dtypes_.clear();  // a failed plan fits nothing
+  planned_shapes_.clear();
+  reset(dtypes, shapes);
+  for (Step& step : steps_) infer(step, infer_only);
+  if (infer_only) return;
+  find_releases();
+  prepare_and_lay_out();
+  planned_dtypes_ = dtypes;
+  planned_shapes_ = shapes;
+}
+
+void Frame::reset(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes) {
+  arena_.reset();
+  const std::vector<TensorDef>& defs = session_.model->tensors();
+  for (size_t i = 0; i < defs.size(); ++i) {
+    if (local_index_[i] < 0) continue;
+    Slot& slot = slots_[local(static_cast<uint32_t>(i))];
+    slot = Slot();
+    slot.tensor.def = &defs[i];
+    if (!defs[i].is_const()) continue;
+    slot.state = State::kStatic;
+    slot.tensor.dtype = defs[i].dtype;
+    slot.tensor.shape = defs[i].shape;
+    slot.tensor.data = const_cast<void*>(defs[i].data);  // operators read inputs only
+    slot.tensor.known = true;
+  }
+  for (size_t i = 0; i < graph_->inputs.size(); ++i) {
+    Slot& slot = slots_[local(graph_->inputs[i])];
+    slot.tensor.dtype = dtypes[i];
+    slot.tensor.shape = shapes[i];
+    const bool known = std::all_of(shapes[i].begin(), shapes[i].end(), [](int64_t dim) { return dim >= 0; });
+    slot.state = known ? State::kStatic : State::kRunTime;
+  }
+}
+
+void Frame::infer(Step& step, bool infer_only) {
+  step.node.running = false;
+  step.done = false;
+  step.scratch_block = -1;
+  step.prepared_for.clear();
+  step.at_run_time = step.kind != Kind::kOperator || std::any_of(step.in.begin(), step.in.end(), [&](uint32_t i) {
+                       return slots_[i].state == State::kRunTime;
+                     });
+  if (step.at_run_time) return;
+  guarded(step, [&] {
+    try {
+      step.op->infer(step.node);
+    } catch (const ValueUnknown&) {
+      step.at_run_time = true;
+      return;
+    }
+    for (uint32_t i : step.out) slots_[i].state = State::kStatic;
+    if (can_compute_now(step, infer_only)) compute_now(step);
+  });
+}
+
+bool Frame::can_compute_now(const Step& step, bool infer_only) const {
+  if (!step.op->is_pure()) return false;
+  const auto known = [](const Tensor* t) { return t->known; };
+  if (!step.op->from_shapes() && !std::all_of(step.node.in.begin(), step.node.in.end(), known)) return false;
+  const auto small = [](const Tensor* t) { return t->count() <= kSmallCount; };
+  return !infer_only || (std::all_of(step.node.in.begin(), step.node.in.end(), small) &&
+                         std::all_of(step.node.out.begin(), step.node.out.end(), small));
+}
+
+void Frame::compute_now(Step& step) {
+  step.done = true;
+  if (step.op->is_view()) {
+    slots_[step.out[0]].storage = slots_[step.in[0]].storage;
+    step.node.out[0]->data = step.node.in[0]->data;
+  } else {
+    step.node.running = true;
+    step.op->prepare(step.node);
+    for (uint32_t i : step.out) {
+      Slot& slot = slots_[i];
+      slot.storage = allocate_buffer(slot.tensor.bytes());
+      slot.tensor.data = slot.storage.get();
+    }
+    const Buffer scratch = allocate_buffer(step.node.scratch_bytes);
+    step.node.scratch = scratch.get();
+    step.op->run(step.node);
+    step.node.scratch = nullptr;
+  }
+  for (Tensor* t : step.node.out) t->known = true;
+}
+
+void Frame::find_releases() {
+  std::vector<bool> needed(slots_.size());
+  for (uint32_t i : graph_->outputs) needed[local(i)] = true;
+  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+    step->release.clear();
+    const auto last_read = [&](uint32_t i) {
+      if (needed[i]) return;
+      needed[i] = true;
+      if (slots_[i].state == State::kRunTime) step->release.push_back(i);
+    };
+    for (uint32_t i : step->out) last_read(i);  // a result nobody reads
+    for (uint32_t i : step->in) last_read(i);
+  }
+}
+
+// Collects the arena's blocks while the steps are prepared in order.
+class Arena {
+ public:
+  explicit Arena(size_t slots) : last_use(slots, 0), block_of(slots, -1) {}
+
+  int add(size_t bytes, size_t first, size_t last) {
+    Block block;
+    block.bytes = bytes;
+    block.extend(first);
+    block.extend(last);
+    blocks.push_back(block);
+    return static_cast<int>(blocks.size()) - 1;
+  }
+
+  // Puts slot `out` into the block of slot `in`.
+  int join(uint32_t in, size_t last) {
+    Block& block = blocks[static_cast<size_t>(block_of[in])];
+    block.extend(last);
+    return block_of[in];
+  }
+
+  bool dies_at(uint32_t slot, size_t step) const {
+    return block_of[slot] >= 0 && blocks[static_cast<size_t>(block_of[slot])].last == step;
+  }
+
+  std::vector<size_t> last_use;  // step that reads a slot last; the number of steps for what must stay
+  std::vector<int> block_of;
+  std::vector<Block> blocks;
+};
+
+void Frame::prepare_and_lay_out() {
+  const size_t end = steps_.size();
+  Arena arena(slots_.size());
+  for (size_t s = 0; s < end; ++s) {
+    // A closure may be called anywhere later, so what it captures stays.
+    for (uint32_t i : steps_[s].in)
+      arena.last_use[i] = steps_[s].kind == Kind::kPartial ? end : std::max(arena.last_use[i], s);
+    for (uint32_t i : steps_[s].out) arena.last_use[i] = std::max(arena.last_use[i], s);
+  }
+  for (uint32_t i : graph_->outputs) arena.last_use[local(i)] = end;
+  for (uint32_t i : graph_->inputs) {
+    const Slot& slot = slots_[local(i)];
+    if (slot.state == State::kStatic) arena.block_of[local(i)] = arena.add(slot.tensor.bytes(), 0, end);
+  }
+
+  for (size_t s = 0; s < end; ++s) {
+    Step& step = steps_[s];
+    if (step.at_run_time || step.done) continue;
+    guarded(step, [&] { step.op->prepare(step.node); });
+    for (size_t k = 0; k < step.out.size(); ++k) {
+      const uint32_t out = step.out[k];
+      const size_t last = arena.last_use[out];
+      const size_t bytes = slots_[out].tensor.bytes();
+      const bool is_view = step.op->is_view();
+      const int source = is_view ? 0 : step.op->overwrites();
+      int block = -1;
+      if (k == 0 && source >= 0 && static_cast<size_t>(source) < step.in.size()) {
+        const uint32_t in = step.in[static_cast<size_t>(source)];
+        const bool fits = arena.block_of[in] >= 0 && slots_[in].tensor.bytes() == bytes;
+        if (fits && (is_view || arena.dies_at(in, s))) block = arena.join(in, last);
+        step.done = fits && is_view;
+      }
+      arena.block_of[out] = block >= 0 ? block : arena.add(bytes, s, last);
+    }
+    if (step.node.scratch_bytes > 0) step.scratch_block = arena.add(step.node.scratch_bytes, s, s);
+  }
+
+  arena_ = allocate_buffer(lay_out(arena.blocks));
+  const auto at = [&](int block) {
+    return static_cast<char*>(arena_.get()) + arena.blocks[static_cast<size_t>(block)].offset;
+  };
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    slots_[i].block = arena.block_of[i];
+    if (slots_[i].block >= 0) slots_[i].tensor.data = at(slots_[i].block);
+  }
+  for (Step& step : steps_) {
+    if (step.scratch_block >= 0) step.node.scratch = at(step.scratch_block);
+    step.node.running = true;
+  }
+}
+
+bool Frame::shape_known(uint32_t file_index) const {
+  const Slot& slot = slots_[local(file_index)];
+  return slot.state == State::kStatic || slot.tensor.data != nullptr;
+}
+
+std::shared_ptr<const Closure> Frame::run(const NodeObserver& observer) {
+  for (Slot& slot : slots_) {
+    if (slot.state == State::kStatic) continue;
+    slot.storage.reset();
+    slot.closure.reset();
+    slot.tensor.data = nullptr;
+  }
+  for (Step& step : steps_) {
+    const auto start = std::chrono::steady_clock::now();
+    if (ends_in_tail_call_ && &step == &steps_.back()) return closure_of(step, 0);
+    if (step.kind != Kind::kOperator) {
+      run_control(step);
+    } else if (step.at_run_time) {
+      guarded(step, [&] { infer_and_run(step); });
+    } else if (!step.done) {
+      guarded(step, [&] { run_operator(step); });
+    }
+    if (observer) {
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+      observer(step.node_index, step.node, seconds.count());
+    }
+    for (uint32_t i : step.release) {
+      slots_[i].storage.reset();
+      slots_[i].closure.reset();
+    }
+  }
+  return nullptr;
+}
+
+void Frame::run_operator(Step& step) {
+  if (step.op->is_view()) {
+    share_or_copy_view(step);
+  } else {
+    step.op->run(step.node);
+  }
+}
+
+// A view whose storage could not be planned: shares memory that will live long enough, else copies.
+void Frame::share_or_copy_view(Step& step) {
+  const Slot& in = slots_[step.in[0]];
+  Slot& out = slots_[step.out[0]];
+  if (in.tensor.bytes() != out.tensor.bytes()) fail(LR_ERROR_SHAPE, "sizes of input and output differ");
+  if (out.state == State::kRunTime && (in.storage != nullptr || in.tensor.is_const())) {
+    out.storage = in.storage;
+    out.tensor.data = in.tensor.data;
+    return;
+  }
+  if (out.state == State::kRunTime) {
+    out.storage = session_.buffers.get(out.tensor.bytes());
+    out.tensor.data = out.storage.get();
+  }
+  std::memcpy(out.tensor.data, in.tensor.data, in.tensor.bytes());
+}
+
+void Frame::infer_and_run(Step& step) {
+  for (const Tensor* t : step.node.in) {
+    if (t->data == nullptr) fail(LR_ERROR_SHAPE, "an input has no value");
+  }
+  step.op->infer(step.node);
+  std::vector<Shape> shapes;
+  for (const Tensor* t : step.node.in) shapes.push_back(t->shape);
+  for (const Tensor* t : step.node.out) shapes.push_back(t->shape);
+  if (shapes != step.prepared_for) {
+    step.op->prepare(step.node);
+    step.prepared_for = std::move(shapes);
+  }
+  if (step.op->is_view()) {
+    share_or_copy_view(step);
+    return;
+  }
+  for (uint32_t i : step.out) {
+    Slot& slot = slots_[i];
+    slot.storage = session_.buffers.get(slot.tensor.bytes());
+    slot.tensor.data = slot.storage.get();
+  }
+  const Buffer scratch = session_.buffers.get(step.node.scratch_bytes);
+  step.node.scratch = scratch.get();
+  step.op->run(step.node);
+}
+
+void Frame::run_control(Step& step) {
+  if (step.kind == Kind::kCall) {
+    call(step);
+    return;
+  }
+  guarded(step, [&] {
+    Slot& out = slots_[step.out[0]];
+    if (step.kind == Kind::kSwitch) {
+      step.node.expect_inputs(3, 3);
+      const Tensor& condition = *step.node.in[0];
+      if (condition.data == nullptr) fail(LR_ERROR_SHAPE, "the condition has no value");
+      out.closure = closure_of(step, truth(condition) ? 1 : 2);
+      return;
+    }
+    const int64_t graph = step.node.attr<schema::PartialFusion>()->sub_graph_index();
+    if (graph < 1 || static_cast<size_t>(graph) >= session_.model->graphs().size()) {
+      fail(LR_ERROR_FORMAT, "sub_graph_index %lld is not one of the model's sub-graphs", static_cast<long long>(graph));
+    }
+    auto closure = std::make_shared<Closure>();
+    closure->graph = static_cast<size_t>(graph);
+    for (uint32_t i : step.in) closure->captured.push_back(owned(i));
+    out.closure = std::move(closure);
+  });
+}
+
+void Frame::call(Step& step) {
+  std::shared_ptr<const Closure> target;
+  std::vector<OwnedTensor> arguments;
+  guarded(step, [&] {
+    target = closure_of(step, 0);
+    for (size_t i = 1; i < step.in.size(); ++i) arguments.push_back(owned(step.in[i]));
+  });
+  std::vector<OwnedTensor> results = session_.call(std::move(target), std::move(arguments));
+  guarded(step, [&] {
+    if (results.size() != step.out.size()) {
+      fail(LR_ERROR_FORMAT, "the sub-graph has %zu outputs, the node %zu", results.size(), step.out.size());
+    }
+  });
+  for (size_t k = 0; k < results.size(); ++k) {
+    Slot& slot = slots_[step.out[k]];
+    const TensorDef* def = slot.tensor.def;
+    slot.tensor = results[k].tensor;
+    slot.tensor.def = def;
+    slot.storage = std::move(results[k].storage);
+    slot.closure = std::move(results[k].closure);
+  }
+}
+
+std::shared_ptr<const Closure> Frame::closure_of(const Step& step, size_t input) const {
+  if (input >= step.in.size() || slots_[step.in[input]].closure == nullptr) {
+    fail(LR_ERROR_FORMAT, "%s '%s': input %zu is not a sub-graph", primitive_name(step.node.def->primitive),
+         step.node.def->name.c_str(), input);
+  }
+  return slots_[step.in[input]].closure;
+}
+
+OwnedTensor Frame::owned(uint32_t index) {
+  const Slot& slot = slots_[index];
+  OwnedTensor value{slot.tensor, slot.storage, slot.closure};
+  value.tensor.def = nullptr;
+  value.tensor.known = false;
+  if (slot.closure != nullptr) return value;
+  if (slot.tensor.data == nullptr) fail(LR_ERROR_SHAPE, "a captured tensor has no value");
+  // A frame that hands over to its tail call may run again at once, over the same arena.
+  if (slot.block >= 0 && ends_in_tail_call_) {
+    value.storage = session_.buffers.get(slot.tensor.bytes());
+    value.tensor.data = value.storage.get();
+    std::memcpy(value.tensor.data, slot.tensor.data, slot.tensor.bytes());
+  }
+  return value;
+}
+
+OwnedTensor Frame::take_output(size_t i) {
+  const uint32_t index = local(graph_->outputs[i]);
+  OwnedTensor value = owned(index);
+  if (slots_[index].block >= 0 && value.storage == nullptr) {
+    value.storage = session_.buffers.get(value.tensor.bytes());
+    std::memcpy(value.storage.get(), value.tensor.data, value.tensor.bytes());
+    value.tensor.data = value.storage.get();
+  }
+  return value;
+}
+
+}  // namespace lr

@@ -1,0 +1,112 @@
+// One graph with its tensors, ready to run: the plan for given input shapes, and its execution.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "memory.h"
+#include "op.h"
+
+namespace lr {
+
+struct SessionState;
+class Arena;
+
+// A sub-graph with the values captured for its first inputs: what PartialFusion makes and Call runs.
+struct Closure;
+
+// A tensor whose storage is kept alive by itself, independent of any frame.
+struct OwnedTensor {
+  Tensor tensor;
+  Buffer storage;
+  std::shared_ptr<const Closure> closure;
+};
+
+struct Closure {
+  size_t graph = 0;
+  std::vector<OwnedTensor> captured;
+};
+
+using NodeObserver = std::function<void(size_t node_index, const Node& node, double seconds)>;
+
+class Frame {
+ public:
+  Frame(SessionState& session, size_t graph);
+  Frame(const Frame&) = delete;
+  Frame& operator=(const Frame&) = delete;
+
+  // Infers all shapes it can for these inputs, prepares operators and lays out memory. With infer_only it
+  // stops after the shapes. Throws lr::Error naming the node.
+  void plan(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes, bool infer_only);
+  bool planned_for(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes) const;
+
+  // Runs all nodes. When the graph ends in a tail call, its target is returned instead of outputs.
+  std::shared_ptr<const Closure> run(const NodeObserver& observer);
+
+  const GraphDef& graph() const { return *graph_; }
+  Tensor& tensor(uint32_t file_index) { return slots_[local(file_index)].tensor; }
+  bool contains(uint32_t file_index) const { return local_index_[file_index] >= 0; }
+  // Shapes that depend on values are known only after a run.
+  bool shape_known(uint32_t file_index) const;
+  // The input's memory, to be filled before run(); part of the plan.
+  Tensor& input(size_t i) { return tensor(graph_->inputs[i]); }
+  // Output i with storage that outlives the frame's next run.
+  OwnedTensor take_output(size_t i);
+
+ private:
+  enum class State { kRunTime, kStatic };
+  enum class Kind { kOperator, kPartial, kSwitch, kCall };
+
+  struct Slot {
+    Tensor tensor;
+    State state = State::kRunTime;
+    int block = -1;  // arena block of static tensors
+    Buffer storage;  // of constants folded at plan time and of run-time tensors
+    std::shared_ptr<const Closure> closure;
+  };
+
+  struct Step {
+    Kind kind = Kind::kOperator;
+    uint32_t node_index = 0;
+    Node node;
+    std::unique_ptr<Op> op;
+    std::vector<uint32_t> in, out;  // slots
+    std::vector<uint32_t> release;  // slots whose run-time storage is last read here
+    bool at_run_time = false;       // shapes are inferred while running
+    bool done = false;              // computed at plan time, or a view: nothing to run
+    int scratch_block = -1;
+    std::vector<Shape> prepared_for;  // shapes seen by the last prepare (run-time steps)
+  };
+
+  uint32_t local(uint32_t file_index) const { return static_cast<uint32_t>(local_index_[file_index]); }
+  void build_steps();
+  void reset(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes);
+  void infer(Step& step, bool infer_only);
+  bool can_compute_now(const Step& step, bool infer_only) const;
+  void compute_now(Step& step);
+  void find_releases();
+  void prepare_and_lay_out();
+  void run_operator(Step& step);
+  void infer_and_run(Step& step);
+  void share_or_copy_view(Step& step);
+  void run_control(Step& step);
+  void call(Step& step);
+  std::shared_ptr<const Closure> closure_of(const Step& step, size_t input) const;
+  OwnedTensor owned(uint32_t slot);
+  // Runs body; errors get the model's, operator's and node's name in front.
+  template <class Body>
+  void guarded(const Step& step, const Body& body) const;
+
+  SessionState& session_;
+  const GraphDef* graph_;
+  std::vector<int64_t> local_index_;  // by file index; -1 when not part of this graph
+  std::vector<Slot> slots_;
+  std::vector<Step> steps_;
+  Buffer arena_;
+  bool ends_in_tail_call_ = false;
+  std::vector<DType> planned_dtypes_;
+  std::vector<Shape> planned_shapes_;
+};
+
+}  // namespace lr

@@ -1,0 +1,259 @@
+// The one place where the engine reads untrusted bytes: everything after it trusts what is stored here.
+#include "model.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/kernels.h"
+#include "model_generated.h"
+
+namespace lr {
+
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr int kConstantNode = 0;  // Tensor.nodeType of constants; everything else is 2
+
+[[noreturn]] void bad_tensor(size_t index, const TensorDef& tensor, const std::string& reason) {
+  fail(LR_ERROR_FORMAT, "tensor %zu '%s': %s", index, tensor.name.c_str(), reason.c_str());
+}
+
+DType parse_dtype(int32_t number) {
+  const DType dtype = static_cast<DType>(number);
+  return dtype_size(dtype) == 0 ? DType::kUnknown : dtype;
+}
+
+std::vector<QuantParam> parse_quant(const schema::Tensor& t) {
+  std::vector<QuantParam> params;
+  if (t.quantParams() == nullptr) return params;
+  for (const schema::QuantParam* p : *t.quantParams()) {
+    params.push_back({p->scale(), p->zeroPoint(), p->varCorr(), p->meanCorr(), p->numBits()});
+  }
+  return params;
+}
+
+void parse_shape(const schema::Tensor& t, size_t index, TensorDef& def) {
+  def.shape_known = true;
+  if (t.dims() == nullptr) return;
+  if (t.dims()->size() > LR_MAX_RANK)
+    bad_tensor(index, def, "has more than " + std::to_string(LR_MAX_RANK) + " dimensions");
+  for (int32_t dim : *t.dims()) {
+    if (dim < -1) bad_tensor(index, def, "has dimension " + std::to_string(dim));
+    if (dim < 0) def.shape_known = false;
+    def.shape.push_back(dim);
+  }
+}
+
+// Gives the tensor storage of its own and returns it.
+void* own(TensorDef& def, size_t bytes) {
+  Buffer buffer = allocate_buffer(bytes);
+  def.owned = buffer;
+  def.data = buffer.get();
+  def.bytes = bytes;
+  return buffer.get();
+}
+
+// Half-precision constants serve as storage only: operators compute in float32.
+void widen_float16(TensorDef& def) {
+  const auto* source = static_cast<const uint16_t*>(def.data);
+  const size_t n = def.bytes / sizeof(uint16_t);
+  const Buffer keep = def.owned;
+  kernels().f16_to_f32(source, static_cast<float*>(own(def, n * sizeof(float))), n);
+  def.dtype = DType::kFloat32;
+}
+
+void parse_constant(const schema::Tensor& t, size_t index, TensorDef& def) {
+  if (def.dtype == DType::kUnknown) bad_tensor(index, def, "constant of unknown dtype " + std::to_string(t.dataType()));
+  if (!def.shape_known) bad_tensor(index, def, "constant with unknown dimensions");
+  if (t.weightQuantCompressType() != schema::WeightQuantCompressType_NONE) {
+    fail(LR_ERROR_UNSUPPORTED, "tensor %zu '%s': compressed storage %s is not offered", index, def.name.c_str(),
+         schema::EnumNameWeightQuantCompressType(t.weightQuantCompressType()));
+  }
+  const size_t wanted = static_cast<size_t>(def.shape.count()) * dtype_size(def.dtype);
+  const size_t found = t.data() == nullptr ? 0 : t.data()->size();
+  if (wanted != found) {
+    bad_tensor(index, def,
+               "holds " + std::to_string(found) + " bytes, but its shape " + def.shape.str() + " of " +
+                   dtype_name(def.dtype) + " needs " + std::to_string(wanted));
+  }
+  static const char kEmpty[kAlignment] = {};
+  def.data = found == 0 ? static_cast<const void*>(kEmpty) : t.data()->data();
+  def.bytes = found;
+  if (reinterpret_cast<uintptr_t>(def.data) % dtype_size(def.dtype) != 0) {
+    const void* source = def.data;
+    std::memcpy(own(def, found), source, found);
+  }
+  if (def.dtype == DType::kFloat16) widen_float16(def);
+}
+
+TensorDef parse_tensor(const schema::Tensor& t, size_t index) {
+  TensorDef def;
+  if (t.name() != nullptr) def.name = t.name()->str();
+  def.dtype = parse_dtype(t.dataType());
+  def.format = t.format();
+  def.quant = parse_quant(t);
+  parse_shape(t, index, def);
+  if (t.nodeType() == kConstantNode && t.data() != nullptr) parse_constant(t, index, def);
+  // Dims of intermediate tensors are only hints of the converter; an absent vector may mean a scalar or unknown.
+  return def;
+}
+
+std::vector<uint32_t> indices(const flatbuffers::Vector<uint32_t>* vector, size_t limit, const std::string& what) {
+  std::vector<uint32_t> result;
+  if (vector == nullptr) return result;
+  result.assign(vector->begin(), vector->end());
+  for (uint32_t index : result) {
+    if (index >= limit) fail(LR_ERROR_FORMAT, "%s names entry %u of %zu", what.c_str(), index, limit);
+  }
+  return result;
+}
+
+NodeDef parse_node(const schema::CNode& n, size_t index, size_t tensors) {
+  NodeDef def;
+  def.name = n.name() == nullptr ? "node " + std::to_string(index) : n.name()->str();
+  const schema::Primitive* primitive = n.primitive();
+  if (primitive == nullptr || primitive->value_type() == schema::PrimitiveType_NONE) {
+    fail(LR_ERROR_FORMAT, "node '%s' has no operator", def.name.c_str());
+  }
+  if (primitive->value_type() > schema::PrimitiveType_MAX) {
+    fail(LR_ERROR_UNSUPPORTED, "node '%s' has operator number %d; this version knows 1 to %d", def.name.c_str(),
+         primitive->value_type(), schema::PrimitiveType_MAX);
+  }
+  if (primitive->value() == nullptr) fail(LR_ERROR_FORMAT, "node '%s' has no attribute table", def.name.c_str());
+  def.primitive = primitive->value_type();
+  def.attributes = primitive;
+  def.quant_type = n.quantType();
+  def.inputs = indices(n.inputIndex(), tensors, "node '" + def.name + "'");
+  def.outputs = indices(n.outputIndex(), tensors, "node '" + def.name + "'");
+  if (def.outputs.empty()) fail(LR_ERROR_FORMAT, "node '%s' has no output", def.name.c_str());
+  return def;
+}
+
+// Every tensor a node reads must be a constant, an input of its graph, or written by an earlier node of it,
+// and nothing may be written twice.
+void check_order(const GraphDef& graph, const std::vector<TensorDef>& tensors, const std::vector<NodeDef>& nodes,
+                 std::vector<bool>& node_seen) {
+  std::vector<bool> available(tensors.size());
+  for (uint32_t i : graph.inputs) {
+    if (tensors[i].is_const()) bad_tensor(i, tensors[i], "is a constant and an input of graph '" + graph.name + "'");
+    available[i] = true;
+  }
+  const auto check_read = [&](uint32_t i, const std::string& reader) {
+    if (!available[i] && !tensors[i].is_const())
+      bad_tensor(i, tensors[i], reader + " reads it before anything writes it");
+  };
+  for (uint32_t n : graph.nodes) {
+    const NodeDef& node = nodes[n];
+    if (node_seen[n]) fail(LR_ERROR_FORMAT, "node '%s' is listed twice", node.name.c_str());
+    node_seen[n] = true;
+    for (uint32_t i : node.inputs) check_read(i, "node '" + node.name + "'");
+    for (uint32_t i : node.outputs) {
+      if (available[i] || tensors[i].is_const())
+        bad_tensor(i, tensors[i], "is written twice (by node '" + node.name + "')");
+      available[i] = true;
+    }
+  }
+  for (uint32_t i : graph.outputs) check_read(i, "graph '" + graph.name + "'");
+}
+
+struct Mapping {
+  void* data = MAP_FAILED;
+  size_t size = 0;
+  ~Mapping() {
+    if (data != MAP_FAILED) munmap(data, size);
+  }
+};
+
+struct FileDescriptor {
+  int fd;
+  ~FileDescriptor() {
+    if (fd >= 0) close(fd);
+  }
+};
+
+}  // namespace
+
+Buffer allocate_buffer(size_t bytes) {
+  // Asking for more than the machine has would succeed and kill the process later.
+  static const size_t physical =
+      static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t size = static_cast<size_t>(round_up(static_cast<int64_t>(bytes) + 1, kAlignment));
+  void* data = size > physical ? nullptr : std::aligned_alloc(kAlignment, size);
+  if (data == nullptr) fail(LR_ERROR_MEMORY, "%zu bytes of memory cannot be had", bytes);
+  return Buffer(data, std::free);
+}
+
+const char* primitive_name(int primitive) {
+  return schema::EnumNamePrimitiveType(static_cast<schema::PrimitiveType>(primitive));
+}
+
+Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::string source)
+    : owner_(std::move(owner)), source_(std::move(source)) {
+  const auto* data = static_cast<const uint8_t*>(bytes);
+  if (size < 8) fail(LR_ERROR_FORMAT, "%zu bytes are too few for a .ms model", size);
+  if (!schema::MetaGraphBufferHasIdentifier(data)) fail(LR_ERROR_FORMAT, "not a .ms model (no MSL2 identifier)");
+  flatbuffers::Verifier::Options options;
+  options.max_depth = 32;
+  options.max_tables = 8'000'000;
+  flatbuffers::Verifier verifier(data, size, options);
+  if (!schema::VerifyMetaGraphBuffer(verifier)) fail(LR_ERROR_FORMAT, "the .ms model is damaged or truncated");
+  const schema::MetaGraph& meta = *schema::GetMetaGraph(data);
+  if (meta.obfuscate()) fail(LR_ERROR_UNSUPPORTED, "obfuscated .ms models are not offered");
+  if (meta.subGraph() == nullptr || meta.subGraph()->empty()) fail(LR_ERROR_FORMAT, "the model has no graph");
+
+  const size_t tensor_count = meta.allTensors() == nullptr ? 0 : meta.allTensors()->size();
+  tensors_.reserve(tensor_count);
+  for (size_t i = 0; i < tensor_count; ++i) tensors_.push_back(parse_tensor(*meta.allTensors()->Get(i), i));
+
+  const size_t node_count = meta.nodes() == nullptr ? 0 : meta.nodes()->size();
+  nodes_.reserve(node_count);
+  for (size_t i = 0; i < node_count; ++i) nodes_.push_back(parse_node(*meta.nodes()->Get(i), i, tensor_count));
+
+  std::vector<bool> node_seen(node_count);
+  for (const schema::SubGraph* sub : *meta.subGraph()) {
+    GraphDef graph;
+    graph.name = sub->name() == nullptr ? "" : sub->name()->str();
+    const std::string what = "graph '" + graph.name + "'";
+    const bool is_main = graphs_.empty();
+    graph.inputs = indices(is_main ? meta.inputIndex() : sub->inputIndices(), tensor_count, what);
+    graph.outputs = indices(is_main ? meta.outputIndex() : sub->outputIndices(), tensor_count, what);
+    graph.nodes = indices(sub->nodeIndices(), node_count, what);
+    if (graph.outputs.empty()) fail(LR_ERROR_FORMAT, "%s has no output", what.c_str());
+    check_order(graph, tensors_, nodes_, node_seen);
+    graphs_.push_back(std::move(graph));
+  }
+}
+
+Buffer Model::packed(const std::string& key, const std::function<Buffer()>& make) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Buffer& buffer = packed_[key];
+  if (buffer == nullptr) buffer = make();
+  return buffer;
+}
+
+std::shared_ptr<Model> load_model_file(const std::string& path) {
+  const FileDescriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  struct stat info;
+  if (file.fd < 0 || fstat(file.fd, &info) != 0) {
+    fail(LR_ERROR_FILE, "%s: cannot be opened: %s", path.c_str(), std::strerror(errno));
+  }
+  if (!S_ISREG(info.st_mode)) fail(LR_ERROR_FILE, "%s: is not a file", path.c_str());
+  if (info.st_size == 0) fail(LR_ERROR_FORMAT, "%s: the file is empty", path.c_str());
+  auto mapping = std::make_shared<Mapping>();
+  mapping->size = static_cast<size_t>(info.st_size);
+  mapping->data = mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  if (mapping->data == MAP_FAILED) fail(LR_ERROR_FILE, "%s: cannot be mapped: %s", path.c_str(), std::strerror(errno));
+  try {
+    return std::make_shared<Model>(mapping->data, mapping->size, mapping, path);
+  } catch (const Error& error) {
+    throw Error(error.status(), path + ": " + error.what());
+  }
+}
+
+}  // namespace lr

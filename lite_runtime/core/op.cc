@@ -1,0 +1,93 @@
+#include "op.h"
+
+#include <array>
+#include <cstdarg>
+
+namespace lr {
+
+namespace {
+constexpr size_t kPrimitives = static_cast<size_t>(schema::PrimitiveType_MAX) + 1;
+// A function-local table: registrations run before main in any order.
+std::array<OpFactory, kPrimitives>& registry() {
+  static std::array<OpFactory, kPrimitives> table{};
+  return table;
+}
+}  // namespace
+
+OpRegistration::OpRegistration(int primitive, OpFactory factory) {
+  registry()[static_cast<size_t>(primitive)] = factory;
+}
+
+OpFactory find_op(int primitive) {
+  if (primitive < 0 || static_cast<size_t>(primitive) >= kPrimitives) return nullptr;
+  return registry()[static_cast<size_t>(primitive)];
+}
+
+const Tensor& Node::value(size_t i) const {
+  if (!has(i)) invalid("input %zu is missing", i);
+  if (!in[i]->known && !running) throw ValueUnknown{};
+  return *in[i];
+}
+
+std::vector<int64_t> Node::ints(size_t i) const {
+  const Tensor& t = value(i);
+  const size_t n = static_cast<size_t>(t.count());
+  std::vector<int64_t> values(n);
+  for (size_t k = 0; k < n; ++k) {
+    if (t.dtype == DType::kInt32) {
+      values[k] = t.as<int32_t>()[k];
+    } else if (t.dtype == DType::kInt64) {
+      values[k] = t.as<int64_t>()[k];
+    } else {
+      invalid("input %zu must be int32 or int64, not %s", i, dtype_name(t.dtype));
+    }
+  }
+  return values;
+}
+
+std::vector<float> Node::floats(size_t i) const {
+  const Tensor& t = value(i);
+  expect_dtype(i, DType::kFloat32);
+  return std::vector<float>(t.as<float>(), t.as<float>() + t.count());
+}
+
+void Node::expect_inputs(size_t least, size_t most) const {
+  if (in.size() >= least && in.size() <= most) return;
+  if (least == most) invalid("needs %zu inputs, has %zu", least, in.size());
+  invalid("needs %zu to %zu inputs, has %zu", least, most, in.size());
+}
+
+void Node::expect_dtype(size_t i, DType dtype) const {
+  if (!has(i)) invalid("input %zu is missing", i);
+  if (in[i]->dtype != dtype)
+    unsupported("input %zu is %s; only %s is offered", i, dtype_name(in[i]->dtype), dtype_name(dtype));
+}
+
+void Node::unsupported(const char* format, ...) const {
+  va_list args;
+  va_start(args, format);
+  std::string message = format_message(format, args);
+  va_end(args);
+  throw Error(LR_ERROR_UNSUPPORTED, message);
+}
+
+void Node::invalid(const char* format, ...) const {
+  va_list args;
+  va_start(args, format);
+  std::string message = format_message(format, args);
+  va_end(args);
+  throw Error(LR_ERROR_SHAPE, message);
+}
+
+void Node::set_out(size_t i, DType dtype, const Shape& shape) const {
+  if (i >= out.size()) return;  // trailing outputs a model does not name are not computed
+  out[i]->dtype = dtype;
+  out[i]->shape = shape;
+  shape.count();  // refuses unknown and absurd sizes
+}
+
+Buffer Node::packed(const std::string& layout, const std::function<Buffer()>& make) const {
+  return model->packed(std::to_string(def - model->nodes().data()) + ":" + layout, make);
+}
+
+}  // namespace lr

@@ -1,0 +1,193 @@
+#include "session.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <numeric>
+
+namespace lr {
+
+namespace {
+
+constexpr int kMaxDepth = 64;                // nested calls of sub-graphs
+constexpr int64_t kMaxIterations = 1 << 26;  // of one loop
+
+std::vector<int> allowed_cores() {
+  std::vector<int> cores;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
+// Highest clock of a core in kHz; 0 where the system does not tell.
+int64_t max_clock(int core) {
+  const std::string path = "/sys/devices/system/cpu/cpu" + std::to_string(core) + "/cpufreq/cpuinfo_max_freq";
+  long long clock = 0;
+  if (std::FILE* file = std::fopen(path.c_str(), "re")) {
+    if (std::fscanf(file, "%lld", &clock) != 1) clock = 0;
+    std::fclose(file);
+  }
+  return clock;
+}
+
+int thread_count(const SessionOptions& options) {
+  const int available = std::max<int>(1, static_cast<int>(allowed_cores().size()));
+  if (options.threads <= 0) return available;
+  return std::min(options.threads, 256);
+}
+
+bool is_control(int primitive) {
+  return primitive == schema::PrimitiveType_PartialFusion || primitive == schema::PrimitiveType_Switch ||
+         primitive == schema::PrimitiveType_Call;
+}
+
+// All nodes no operator exists for, in one message.
+void check_operators(const Model& model) {
+  std::string list;
+  size_t count = 0;
+  for (const NodeDef& node : model.nodes()) {
+    if (is_control(node.primitive) || find_op(node.primitive) != nullptr) continue;
+    if (++count <= 20)
+      list += std::string(count == 1 ? " " : ", ") + primitive_name(node.primitive) + " '" + node.name + "'";
+  }
+  if (count == 0) return;
+  fail(LR_ERROR_UNSUPPORTED, "%s: %zu node(s) have an operator that is not offered:%s%s", model.source().c_str(), count,
+       list.c_str(), count > 20 ? ", ..." : "");
+}
+
+}  // namespace
+
+std::vector<int> cores_by_speed(int mode) {
+  std::vector<int> cores = allowed_cores();
+  if (mode == 0) return {};
+  std::stable_sort(cores.begin(), cores.end(),
+                   [&](int a, int b) { return mode == 1 ? max_clock(a) > max_clock(b) : max_clock(a) < max_clock(b); });
+  return cores;
+}
+
+SessionState::SessionState(std::shared_ptr<Model> m, const SessionOptions& options)
+    : model(std::move(m)),
+      pool(options.infer_only ? 1 : thread_count(options), options.cores),
+      idle_frames(model->graphs().size()) {
+  check_operators(*model);
+}
+
+std::vector<OwnedTensor> SessionState::call(std::shared_ptr<const Closure> closure,
+                                            std::vector<OwnedTensor> arguments) {
+  if (depth >= kMaxDepth) fail(LR_ERROR_RUN, "%s: sub-graphs call each other too deeply", model->source().c_str());
+  struct DepthGuard {
+    int& depth;
+    explicit DepthGuard(int& d) : depth(d) { ++depth; }
+    ~DepthGuard() { --depth; }
+  } guard(depth);
+
+  for (int64_t iteration = 0; iteration < kMaxIterations; ++iteration) {
+    arguments.insert(arguments.begin(), closure->captured.begin(), closure->captured.end());
+    const size_t graph = closure->graph;
+    const std::string& name = model->graphs()[graph].name;
+    if (arguments.size() != model->graphs()[graph].inputs.size()) {
+      fail(LR_ERROR_FORMAT, "%s: graph '%s' takes %zu inputs and is called with %zu", model->source().c_str(),
+           name.c_str(), model->graphs()[graph].inputs.size(), arguments.size());
+    }
+    std::vector<DType> dtypes;
+    std::vector<Shape> shapes;
+    for (const OwnedTensor& argument : arguments) {
+      if (argument.tensor.data == nullptr) {
+        fail(LR_ERROR_UNSUPPORTED, "%s: graph '%s' is called with a graph as argument", model->source().c_str(),
+             name.c_str());
+      }
+      dtypes.push_back(argument.tensor.dtype);
+      shapes.push_back(argument.tensor.shape);
+    }
+    std::unique_ptr<Frame> frame;
+    if (idle_frames[graph].empty()) {
+      frame = std::make_unique<Frame>(*this, graph);
+    } else {
+      frame = std::move(idle_frames[graph].back());
+      idle_frames[graph].pop_back();
+    }
+    if (!frame->planned_for(dtypes, shapes)) frame->plan(dtypes, shapes, /*infer_only=*/false);
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      std::memcpy(frame->input(i).data, arguments[i].tensor.data, arguments[i].tensor.bytes());
+    }
+    arguments.clear();
+    closure = frame->run(nullptr);
+    std::vector<OwnedTensor> results;
+    if (closure == nullptr) {
+      for (size_t i = 0; i < frame->graph().outputs.size(); ++i) results.push_back(frame->take_output(i));
+    }
+    idle_frames[graph].push_back(std::move(frame));
+    if (closure == nullptr) return results;
+  }
+  fail(LR_ERROR_RUN, "%s: a loop does not end", model->source().c_str());
+}
+
+Session::Session(std::shared_ptr<Model> model, const SessionOptions& options)
+    : state_(std::move(model), options), main_(state_, 0), infer_only_(options.infer_only) {
+  std::vector<Shape> shapes;
+  ready_ = true;
+  for (uint32_t i : main_.graph().inputs) {
+    const TensorDef& def = definition(i);
+    if (def.dtype == DType::kUnknown) {
+      fail(LR_ERROR_FORMAT, "%s: input '%s' has no dtype", state_.model->source().c_str(), def.name.c_str());
+    }
+    input_dtypes_.push_back(def.dtype);
+    shapes.push_back(def.shape);
+    ready_ = ready_ && def.shape_known;
+  }
+  main_.plan(input_dtypes_, shapes, infer_only_ || !ready_);
+}
+
+void Session::resize(const std::vector<Shape>& shapes) {
+  if (shapes.size() != input_count()) {
+    fail(LR_ERROR_ARGUMENT, "the model has %zu inputs, %zu shapes were given", input_count(), shapes.size());
+  }
+  std::vector<Shape> old;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const TensorDef& def = definition(main_.graph().inputs[i]);
+    const Shape& wanted = def.shape;
+    bool fits = shapes[i].rank() == wanted.rank() || (wanted.rank() == 0 && !def.shape_known);
+    for (int d = 0; d < shapes[i].rank(); ++d) fits = fits && shapes[i][d] >= 0;
+    if (!fits) {
+      fail(LR_ERROR_SHAPE, "input '%s' has shape %s in the model; %s does not fit it", def.name.c_str(),
+           wanted.str().c_str(), shapes[i].str().c_str());
+    }
+    old.push_back(main_.input(i).shape);
+  }
+  try {
+    main_.plan(input_dtypes_, shapes, infer_only_);
+    ready_ = true;
+  } catch (const Error&) {
+    main_.plan(input_dtypes_, old, infer_only_ || !ready_);
+    throw;
+  }
+}
+
+void Session::set_input(size_t index, const void* data, size_t bytes) {
+  if (index >= input_count()) fail(LR_ERROR_ARGUMENT, "there is no input %zu", index);
+  Tensor& input = main_.input(index);
+  const std::string& name = definition(main_.graph().inputs[index]).name;
+  if (!ready_) {
+    fail(LR_ERROR_SHAPE, "input '%s' has shape %s: resize the model to known dimensions first", name.c_str(),
+         input.shape.str().c_str());
+  }
+  if (bytes != input.bytes()) {
+    fail(LR_ERROR_SHAPE, "input '%s' needs %zu bytes (shape %s of %s), %zu were given", name.c_str(), input.bytes(),
+         input.shape.str().c_str(), dtype_name(input.dtype), bytes);
+  }
+  if (bytes > 0) std::memcpy(input.data, data, bytes);
+}
+
+void Session::run(const NodeObserver& observer) {
+  if (infer_only_) fail(LR_ERROR_ARGUMENT, "a session made for shape inference cannot run");
+  if (!ready_) fail(LR_ERROR_SHAPE, "the model has inputs of unknown shape: resize it first");
+  main_.run(observer);
+}
+
+}  // namespace lr

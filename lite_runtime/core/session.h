@@ -1,0 +1,58 @@
+// A model being run by one caller: threads, memory and one frame per active (sub-)graph.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "frame.h"
+
+namespace lr {
+
+struct SessionOptions {
+  int threads = 0;  // 0: as many as the process may use
+  bool infer_only = false;
+  std::vector<int> cores;
+};
+
+// What frames share. Sub-graph frames are kept for reuse.
+struct SessionState {
+  SessionState(std::shared_ptr<Model> model, const SessionOptions& options);
+
+  std::shared_ptr<Model> model;
+  ThreadPool pool;
+  BufferPool buffers;
+  std::vector<std::vector<std::unique_ptr<Frame>>> idle_frames;  // by graph
+  int depth = 0;                                                 // of nested calls
+
+  // Runs a closure with extra arguments, following tail calls; returns the outputs of the last graph.
+  std::vector<OwnedTensor> call(std::shared_ptr<const Closure> closure, std::vector<OwnedTensor> arguments);
+};
+
+class Session {
+ public:
+  Session(std::shared_ptr<Model> model, const SessionOptions& options);
+
+  size_t input_count() const { return main_.graph().inputs.size(); }
+  size_t output_count() const { return main_.graph().outputs.size(); }
+  size_t tensor_count() const { return state_.model->tensors().size(); }
+  const TensorDef& definition(uint32_t file_index) const { return state_.model->tensors()[file_index]; }
+  Frame& main() { return main_; }
+
+  void resize(const std::vector<Shape>& shapes);
+  void set_input(size_t index, const void* data, size_t bytes);
+  void run(const NodeObserver& observer);
+  bool ready() const { return ready_; }  // all input shapes are known
+
+ private:
+  SessionState state_;
+  Frame main_;
+  std::vector<DType> input_dtypes_;
+  bool infer_only_;
+  bool ready_ = false;
+};
+
+// Cores to bind threads to: mode 1 big cores first, 2 little cores first, 0 none.
+std::vector<int> cores_by_speed(int mode);
+
+}  // namespace lr

@@ -1,0 +1,142 @@
+#include "thread_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace lr {
+
+namespace {
+// Set in State::gate while no region is open; the lower bits count the workers inside the region.
+constexpr uint32_t kClosed = 1u << 31;
+// A worker polls this often for the next region before it sleeps: consecutive operators of a model
+// follow within microseconds, and a wake-up costs tens of them.
+constexpr int kPolls = 4000;
+
+void pause_cpu() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+  asm volatile("yield");
+#endif
+}
+
+void bind_to_core(int core) {
+  if (core < 0 || core >= CPU_SETSIZE) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core, &set);
+  sched_setaffinity(0, sizeof set, &set);  // best effort: the core may be offline
+}
+}  // namespace
+
+struct ThreadPool::State {
+  std::vector<std::thread> workers;
+  // The open region. Written only while the gate is closed and empty.
+  Erased call = nullptr;
+  const void* body = nullptr;
+  int64_t count = 0;
+  int64_t chunk = 0;
+  std::atomic<int64_t> next{0};
+
+  std::atomic<uint32_t> gate{kClosed};
+  std::atomic<uint32_t> epoch{0};  // number of regions opened
+  std::atomic<bool> stop{false};
+  std::atomic<int> sleepers{0};
+  std::mutex mutex;
+  std::condition_variable wake;
+
+  void work(int thread) {
+    for (;;) {
+      const int64_t begin = next.fetch_add(chunk, std::memory_order_relaxed);
+      if (begin >= count) return;
+      call(body, begin, std::min(count, begin + chunk), thread);
+    }
+  }
+
+  // Waits until a region later than `seen` was opened; false when the pool stops.
+  bool wait_for_region(uint32_t& seen) {
+    for (int poll = 0; poll < kPolls; ++poll) {
+      if (epoch.load(std::memory_order_acquire) != seen || stop.load(std::memory_order_relaxed)) break;
+      pause_cpu();
+    }
+    if (epoch.load(std::memory_order_acquire) == seen) {
+      std::unique_lock<std::mutex> lock(mutex);
+      sleepers.fetch_add(1);
+      wake.wait(lock, [&] { return epoch.load() != seen || stop.load(); });
+      sleepers.fetch_sub(1);
+    }
+    seen = epoch.load(std::memory_order_acquire);
+    return !stop.load();
+  }
+
+  void loop(int thread) {
+    uint32_t seen = 0;
+    while (wait_for_region(seen)) {
+      // A worker that comes late finds the gate closed and leaves: nobody waits for it.
+      if ((gate.fetch_add(1, std::memory_order_acq_rel) & kClosed) == 0) work(thread);
+      gate.fetch_sub(1, std::memory_order_acq_rel);
+    }
+  }
+};
+
+ThreadPool::ThreadPool(int threads, std::vector<int> cores) : state_(std::make_unique<State>()) {
+  State* state = state_.get();
+  for (int thread = 1; thread < threads; ++thread) {
+    const int core = thread < static_cast<int>(cores.size()) ? cores[static_cast<size_t>(thread)] : -1;
+    state->workers.emplace_back([state, thread, core] {
+      bind_to_core(core);
+      state->loop(thread);
+    });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    state_->stop = true;
+  }
+  state_->wake.notify_all();
+  for (std::thread& worker : state_->workers) worker.join();
+}
+
+int ThreadPool::threads() const { return static_cast<int>(state_->workers.size()) + 1; }
+
+void ThreadPool::run_erased(int64_t count, int64_t grain, Erased call, const void* body) {
+  if (count <= 0) return;
+  grain = std::max<int64_t>(grain, 1);
+  const int64_t pieces = (count + grain - 1) / grain;
+  if (pieces == 1 || state_->workers.empty()) {
+    call(body, 0, count, 0);
+    return;
+  }
+  // Four chunks a thread even out cores of different speed.
+  State& state = *state_;
+  const int64_t shares = std::min<int64_t>(pieces, 4 * static_cast<int64_t>(threads()));
+  state.chunk = (pieces + shares - 1) / shares * grain;
+  state.call = call;
+  state.body = body;
+  state.count = count;
+  state.next.store(0, std::memory_order_relaxed);
+  state.gate.fetch_and(~kClosed, std::memory_order_release);
+  state.epoch.fetch_add(1);
+  if (state.sleepers.load() > 0) {
+    std::lock_guard<std::mutex> lock(state.mutex);
+    state.wake.notify_all();
+  }
+  state.work(0);
+  state.gate.fetch_or(kClosed, std::memory_order_acq_rel);
+  for (int poll = 0; (state.gate.load(std::memory_order_acquire) & ~kClosed) != 0; ++poll) {
+    if (poll < kPolls) {
+      pause_cpu();
+    } else {
+      std::this_thread::yield();  // the worker we wait for may need this core
+    }
+  }
+}
+
+}  // namespace lr

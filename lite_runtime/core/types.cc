@@ -1,0 +1,111 @@
+#include "types.h"
+
+#include <cstdarg>
+#include <cstdio>
+
+namespace lr {
+
+namespace {
+struct DTypeInfo {
+  DType dtype;
+  size_t size;
+  const char* name;
+};
+constexpr DTypeInfo kDTypes[] = {
+    {DType::kBool, 1, "bool"},       {DType::kInt8, 1, "int8"},       {DType::kInt16, 2, "int16"},
+    {DType::kInt32, 4, "int32"},     {DType::kInt64, 8, "int64"},     {DType::kUInt8, 1, "uint8"},
+    {DType::kUInt16, 2, "uint16"},   {DType::kUInt32, 4, "uint32"},   {DType::kUInt64, 8, "uint64"},
+    {DType::kFloat16, 2, "float16"}, {DType::kFloat32, 4, "float32"}, {DType::kFloat64, 8, "float64"},
+};
+// Element counts stay far below 2^63 so that byte sizes and sums of a few of them cannot overflow.
+constexpr int64_t kMaxCount = int64_t{1} << 48;
+}  // namespace
+
+size_t dtype_size(DType dtype) {
+  for (const DTypeInfo& info : kDTypes) {
+    if (info.dtype == dtype) return info.size;
+  }
+  return 0;
+}
+
+const char* dtype_name(DType dtype) {
+  for (const DTypeInfo& info : kDTypes) {
+    if (info.dtype == dtype) return info.name;
+  }
+  return "unknown";
+}
+
+Shape::Shape(std::initializer_list<int64_t> dims) {
+  for (int64_t dim : dims) push_back(dim);
+}
+
+Shape Shape::of_rank(int rank, int64_t fill) {
+  Shape shape;
+  for (int i = 0; i < rank; ++i) shape.push_back(fill);
+  return shape;
+}
+
+void Shape::push_back(int64_t dim) { insert(rank_, dim); }
+
+void Shape::insert(int at, int64_t dim) {
+  if (rank_ == LR_MAX_RANK) fail(LR_ERROR_UNSUPPORTED, "a tensor of more than %d dimensions is needed", LR_MAX_RANK);
+  for (int i = rank_; i > at; --i) dims_[i] = dims_[i - 1];
+  dims_[at] = dim;
+  ++rank_;
+}
+
+void Shape::erase(int at) {
+  for (int i = at; i + 1 < rank_; ++i) dims_[i] = dims_[i + 1];
+  dims_[--rank_] = 0;
+}
+
+int64_t Shape::count(int first, int last) const {
+  int64_t n = 1;
+  for (int i = first; i < last; ++i) {
+    if (dims_[i] < 0) fail(LR_ERROR_SHAPE, "shape %s has an unknown dimension", str().c_str());
+    if (dims_[i] == 0) return 0;
+    if (n > kMaxCount / dims_[i]) fail(LR_ERROR_MEMORY, "shape %s has too many elements", str().c_str());
+    n *= dims_[i];
+  }
+  return n;
+}
+
+bool Shape::operator==(const Shape& other) const {
+  if (rank_ != other.rank_) return false;
+  for (int i = 0; i < rank_; ++i) {
+    if (dims_[i] != other.dims_[i]) return false;
+  }
+  return true;
+}
+
+std::string Shape::str() const {
+  std::string text = "[";
+  for (int i = 0; i < rank_; ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string(dims_[i]);
+  }
+  return text + "]";
+}
+
+int normalize_axis(int64_t axis, int rank) {
+  if (axis < -rank || axis >= rank) {
+    fail(LR_ERROR_SHAPE, "axis %lld is outside a tensor of rank %d", static_cast<long long>(axis), rank);
+  }
+  return static_cast<int>(axis < 0 ? axis + rank : axis);
+}
+
+std::string format_message(const char* format, va_list args) {
+  char text[1024];
+  std::vsnprintf(text, sizeof text, format, args);
+  return text;
+}
+
+void fail(lr_status status, const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  std::string message = format_message(format, args);
+  va_end(args);
+  throw Error(status, message);
+}
+
+}  // namespace lr
