@@ -165,17 +165,23 @@ def _info(tensor: _Tensor) -> TensorInfo:
     return TensorInfo(name, _data_type(dtype), layout, shape, bool(data))
 
 
+_DATA_TYPES = {int(data_type): data_type for data_type in DataType}
+_DTYPES = {
+    int(data_type): data_type.numpy for data_type in DataType if data_type not in (DataType.UNKNOWN, DataType.INVALID)
+}
+
+
 def _data_type(number: int) -> DataType:
-    try:
-        return DataType(number)
-    except ValueError:
-        return DataType.UNKNOWN
+    return _DATA_TYPES.get(number, DataType.UNKNOWN)
 
 
 def _value(tensor: _Tensor) -> np.ndarray:
-    """A copy of the tensor's value; ``data`` must not be NULL unless ``bytes`` is 0."""
+    """A copy of the tensor's value. Raises ExecutionError when it has none."""
     _, number, _, rank, *dims, data, size = _unpack_tensor(tensor)
-    array = np.empty(dims[:rank], _data_type(number).numpy)
+    dtype = _DTYPES.get(number)
+    if dtype is None or rank < 0 or (size and not data):
+        raise ExecutionError(f"tensor '{_info(tensor).name}' has no value: run the session first")
+    array = np.empty(dims[:rank], dtype)
     if array.nbytes != size:
         raise ExecutionError(f"the engine gives {size} bytes for a tensor of shape {array.shape} and {array.dtype}")
     if size:
@@ -222,6 +228,7 @@ class Session:
 
     Calls from several threads wait for each other; use one session per thread to run in parallel.
     ``lock`` is reentrant: hold it to keep several calls together, as ``run`` and ``output_value``.
+    ``input_shapes`` are the inputs' present shapes.
 
     Args:
         model: the model; sessions of one model share its weights.
@@ -261,7 +268,8 @@ class Session:
 
     def _note_inputs(self) -> None:
         self._input_infos = self._infos(_lib.lr_session_input, self.input_count)
-        self._input_dtypes = [_numpy_dtype(info) for info in self._input_infos]
+        self._input_dtypes = [_DTYPES.get(info.dtype) for info in self._input_infos]
+        self.input_shapes = [info.shape for info in self._input_infos]
 
     def _infos(self, getter: Callable[..., int], count: int) -> list[TensorInfo]:
         with self.lock:
@@ -294,12 +302,20 @@ class Session:
             _check(_lib.lr_session_resize(self._handle, array, len(given)))
             self._note_inputs()
 
+    def check_dtype(self, index: int, array: np.ndarray) -> None:
+        """Raises ArgumentError when there is no such input, ShapeError when its dtype is another."""
+        if not 0 <= index < self.input_count:
+            raise ArgumentError(f"input {index} does not exist, the model has {self.input_count} input(s)")
+        if array.dtype != self._input_dtypes[index]:
+            info = self._input_infos[index]
+            wanted = self._input_dtypes[index] or info.dtype.name
+            raise ShapeError(
+                f"input '{info.name}' takes {wanted}, but the array given is {array.dtype}: convert it with .astype"
+            )
+
     def set_input(self, index: int, array: np.ndarray) -> None:
         """Copies the array into the input. Its dtype and size must be the input's."""
-        if not 0 <= index < self.input_count:
-            raise ArgumentError(f"input {index} does not exist, the model has {self.input_count} inputs")
-        if array.dtype != self._input_dtypes[index]:
-            raise ShapeError(_wrong_dtype(self._input_infos[index], array))
+        self.check_dtype(index, array)
         if not array.flags.c_contiguous:
             array = np.ascontiguousarray(array)
         pointer = _pointer_to(array) if array.flags.writeable else array.__array_interface__["data"][0]
@@ -318,10 +334,12 @@ class Session:
     def output_value(self, index: int) -> np.ndarray:
         """A copy of output ``index`` as the last ``run`` left it."""
         with self.lock:
-            tensor = self._read(_session_output, index)
-            if not tensor.data and tensor.bytes:
-                raise ExecutionError(f"output {index} has no value: run the session first")
-            return _value(tensor)
+            return _value(self._read(_session_output, index))
+
+    def output_values(self) -> list[np.ndarray]:
+        """``output_value`` of every output."""
+        with self.lock:
+            return [_value(self._read(_session_output, index)) for index in range(self.output_count)]
 
     def run_observed(self, callback: Callable[[int, str, str, list[np.ndarray], float], None]) -> None:
         """Runs and calls ``callback(node index, name, op, output values, seconds)`` after each node.
@@ -361,12 +379,3 @@ class Session:
     def tensor_values(self) -> Iterator[np.ndarray | None]:
         """``tensor_value`` of every tensor."""
         return (self.tensor_value(index) for index in range(self.tensor_count()))
-
-
-def _numpy_dtype(info: TensorInfo) -> np.dtype | None:
-    return None if info.dtype in (DataType.UNKNOWN, DataType.INVALID) else info.dtype.numpy
-
-
-def _wrong_dtype(info: TensorInfo, array: np.ndarray) -> str:
-    wanted = info.dtype.name.lower()
-    return f"input '{info.name}' takes {wanted}, but the array given is {array.dtype}: convert it with .astype"
