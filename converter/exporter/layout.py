@@ -26,6 +26,8 @@ def tensor_formats(graph: Graph, formats: dict[Value, str]) -> None:
         inherited = formats[source] if source is not None else "NHWC"
         for value in node.outputs:
             formats[value] = _target(node) or inherited
+    for value in graph.outputs:
+        formats.setdefault(value, "NHWC")
 
 
 def _target(node: Node) -> str | None:

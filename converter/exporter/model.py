@@ -123,6 +123,7 @@ def _tensor(value: Value, name: str, layout: str, stand_ins: Mapping[Value, tupl
         "format": layout,
         "data": value.data if constant else None,
         "quantParams": [_quant_param(p) for p in value.quant] or None,
+        "weightQuantCompressType": value.compression,
         "name": name,
     }
 

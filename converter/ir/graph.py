@@ -44,11 +44,13 @@ class Value:
         shape: see ``Shape``.
         data: the value of a constant, else None. May be a read-only memory map; never modify in place.
         quant: quantisation parameters, one or one per channel; empty for plain tensors.
+        compression: how a constant is stored (WeightQuantCompressType); ``data`` then holds the stored
+            bytes, ``dtype`` and ``shape`` are those of the stored integers or decoded floats.
         producer: the node this is a result of, or None.
         uses: the (node, input index) pairs that read it. Graph outputs do not count as uses.
     """
 
-    __slots__ = ("data", "dtype", "name", "producer", "quant", "shape", "uses")
+    __slots__ = ("compression", "data", "dtype", "name", "producer", "quant", "shape", "uses")
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class Value:
         self.shape = shape
         self.data = data
         self.quant: list[QuantParam] = []
+        self.compression = "NONE"
         self.producer: Node | None = None
         self.uses: list[tuple[Node, int]] = []
 
