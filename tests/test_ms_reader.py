@@ -17,7 +17,7 @@ from converter.importers import ms
 from converter.ir.graph import Model, Value
 from converter.ir.verify import verify
 
-SMALL = sorted((DATA / "ms_by_mindspore_lite").glob("*.ms"))
+SMALL = sorted((DATA / "ms").glob("*.ms"))
 LARGE = sorted((*CORPUS.glob("zoo/*.ms"), *CORPUS.glob("quantized_by_mindspore_lite/*.ms")))
 
 
@@ -68,7 +68,7 @@ def test_large_file_of_mindspore_lite_survives_export(path: Path) -> None:
 
 
 def test_attributes_and_constants_are_read() -> None:
-    model = ms.load(DATA / "ms_by_mindspore_lite" / "cnn.ms")
+    model = ms.load(DATA / "ms" / "cnn.ms")
     conv = next(n for n in model.main.nodes if n.op == "Conv2DFusion")
     assert conv.attrs["kernel_size"] == [3, 3]
     assert conv.attrs["activation_type"] == "RELU6"
@@ -88,13 +88,13 @@ def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 8, 100, 1000, 2000])
 def test_truncated_file_is_refused(size: int) -> None:
-    data = (DATA / "ms_by_mindspore_lite" / "a_res.ms").read_bytes()[:size]
+    data = (DATA / "ms" / "a_res.ms").read_bytes()[:size]
     with pytest.raises(SourceFormatError):
         ms.parse(data, "truncated.ms")
 
 
 def test_any_damaged_byte_gives_a_model_or_a_clear_error() -> None:
-    original = (DATA / "ms_by_mindspore_lite" / "a_res.ms").read_bytes()
+    original = (DATA / "ms" / "a_res.ms").read_bytes()
     rng = random.Random(1)
     for at in rng.sample(range(len(original)), 600):
         data = bytearray(original)
