@@ -6,12 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
-#include "kernels/kernels.h"
 #include "model_generated.h"
+#include "storage.h"
 
 namespace lr {
 
@@ -50,44 +51,25 @@ void parse_shape(const schema::Tensor& t, size_t index, TensorDef& def) {
   }
 }
 
-// Gives the tensor storage of its own and returns it.
-void* own(TensorDef& def, size_t bytes) {
-  Buffer buffer = allocate_buffer(bytes);
-  def.owned = buffer;
-  def.data = buffer.get();
-  def.bytes = bytes;
-  return buffer.get();
-}
-
-// Half-precision constants serve as storage only: operators compute in float32.
-void widen_float16(TensorDef& def) {
-  const auto* source = static_cast<const uint16_t*>(def.data);
-  const size_t n = def.bytes / sizeof(uint16_t);
-  const Buffer keep = def.owned;
-  kernels().f16_to_f32(source, static_cast<float*>(own(def, n * sizeof(float))), n);
-  def.dtype = DType::kFloat32;
-}
-
-void parse_constant(const schema::Tensor& t, size_t index, TensorDef& def) {
-  if (def.dtype == DType::kUnknown) bad_tensor(index, def, "constant of unknown dtype " + std::to_string(t.dataType()));
-  if (!def.shape_known) bad_tensor(index, def, "constant with unknown dimensions");
+void parse_constant(const schema::Tensor& t, TensorDef& def) {
+  if (def.dtype == DType::kUnknown) fail(LR_ERROR_FORMAT, "constant of unknown dtype %d", t.dataType());
+  if (!def.shape_known) fail(LR_ERROR_FORMAT, "constant with unknown dimensions");
   if (t.weightQuantCompressType() != schema::WeightQuantCompressType_NONE) {
-    fail(LR_ERROR_UNSUPPORTED, "tensor %zu '%s': compressed storage %s is not offered", index, def.name.c_str(),
-         schema::EnumNameWeightQuantCompressType(t.weightQuantCompressType()));
+    decompress(t, def);
+    return;
   }
   const size_t wanted = static_cast<size_t>(def.shape.count()) * dtype_size(def.dtype);
   const size_t found = t.data() == nullptr ? 0 : t.data()->size();
   if (wanted != found) {
-    bad_tensor(index, def,
-               "holds " + std::to_string(found) + " bytes, but its shape " + def.shape.str() + " of " +
-                   dtype_name(def.dtype) + " needs " + std::to_string(wanted));
+    fail(LR_ERROR_FORMAT, "holds %zu bytes, but its shape %s of %s needs %zu", found, def.shape.str().c_str(),
+         dtype_name(def.dtype), wanted);
   }
   static const char kEmpty[kAlignment] = {};
   def.data = found == 0 ? static_cast<const void*>(kEmpty) : t.data()->data();
   def.bytes = found;
   if (reinterpret_cast<uintptr_t>(def.data) % dtype_size(def.dtype) != 0) {
     const void* source = def.data;
-    std::memcpy(own(def, found), source, found);
+    std::memcpy(own_storage(def, found), source, found);
   }
   if (def.dtype == DType::kFloat16) widen_float16(def);
 }
@@ -99,7 +81,11 @@ TensorDef parse_tensor(const schema::Tensor& t, size_t index) {
   def.format = t.format();
   def.quant = parse_quant(t);
   parse_shape(t, index, def);
-  if (t.nodeType() == kConstantNode && t.data() != nullptr) parse_constant(t, index, def);
+  try {
+    if (t.nodeType() == kConstantNode && t.data() != nullptr) parse_constant(t, def);
+  } catch (const Error& error) {
+    fail(error.status(), "tensor %zu '%s': %s", index, def.name.c_str(), error.what());
+  }
   // Dims of intermediate tensors are only hints of the converter; an absent vector may mean a scalar or unknown.
   return def;
 }
@@ -133,6 +119,25 @@ NodeDef parse_node(const schema::CNode& n, size_t index, size_t tensors) {
   def.outputs = indices(n.outputIndex(), tensors, "node '" + def.name + "'");
   if (def.outputs.empty()) fail(LR_ERROR_FORMAT, "node '%s' has no output", def.name.c_str());
   return def;
+}
+
+// The axis of a weight that has one set of quantisation parameters per channel.
+int weight_axis(const NodeDef& node, size_t input, const TensorDef& weight) {
+  if (node.primitive != schema::PrimitiveType_MatMulFusion) return 0;
+  const auto* attr = node.attributes->value_as<schema::MatMulFusion>();
+  const bool last = input == 0 ? attr->transpose_a() : !attr->transpose_b();
+  return std::max(0, weight.shape.rank() - (last ? 1 : 2));
+}
+
+// Weight-only quantisation is storage: the node computes in float32.
+void dequantize_weights(const std::vector<NodeDef>& nodes, std::vector<TensorDef>& tensors) {
+  for (const NodeDef& node : nodes) {
+    if (node.quant_type != schema::QuantType_QUANT_WEIGHT && node.quant_type != schema::QuantType_WeightQuant) continue;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      TensorDef& weight = tensors[node.inputs[i]];
+      if (weight.is_const()) dequantize(weight, weight_axis(node, i, weight));
+    }
+  }
 }
 
 // Every tensor a node reads must be a constant, an input of its graph, or written by an earlier node of it,
@@ -214,6 +219,8 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
   const size_t node_count = meta.nodes() == nullptr ? 0 : meta.nodes()->size();
   nodes_.reserve(node_count);
   for (size_t i = 0; i < node_count; ++i) nodes_.push_back(parse_node(*meta.nodes()->Get(i), i, tensor_count));
+
+  dequantize_weights(nodes_, tensors_);
 
   std::vector<bool> node_seen(node_count);
   for (const schema::SubGraph* sub : *meta.subGraph()) {

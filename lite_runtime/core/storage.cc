@@ -1,0 +1,338 @@
+#include "storage.h"
+
+#include <cstring>
+#include <limits>
+
+#include "kernels/kernels.h"
+#include "model_generated.h"
+
+namespace lr {
+
+namespace {
+
+[[noreturn]] void damaged(const char* what) { fail(LR_ERROR_FORMAT, "compressed weights are damaged: %s", what); }
+
+// A stream of bit fields, most significant bit of each byte first.
+class BitReader {
+ public:
+  BitReader(const uint8_t* data, size_t size) : data_(data), bits_(size * 8) {}
+
+  uint32_t read(uint32_t count) {
+    if (count > bits_ - at_) damaged("the stream ends early");
+    uint32_t value = 0;
+    for (uint32_t i = 0; i < count; ++i, ++at_) value = value << 1 | (data_[at_ / 8] >> (7 - at_ % 8) & 1u);
+    return value;
+  }
+
+  size_t left() const { return bits_ - at_; }
+
+ private:
+  const uint8_t* data_;
+  size_t bits_;
+  size_t at_ = 0;
+};
+
+uint32_t bits_for(uint32_t count) {  // of an index below count
+  uint32_t bits = 0;
+  while (bits < 32 && (uint64_t{1} << bits) < count) ++bits;
+  return bits;
+}
+
+uint32_t weight_bits(const TensorDef& def) {
+  const int32_t bits = def.quant.empty() ? 0 : def.quant[0].bits;
+  if (bits < 1 || bits > 16) damaged("the number of bits is outside 1 to 16");
+  return static_cast<uint32_t>(bits);
+}
+
+int64_t channels_of(const TensorDef& def) { return static_cast<int64_t>(def.quant.size()); }
+
+// Index of the quantisation parameters of element i when channels lie along `axis`.
+struct ChannelIndex {
+  int64_t inner = 1, channels = 1;
+  ChannelIndex(const TensorDef& def, int axis) : channels(channels_of(def)) {
+    if (channels > 1) inner = def.shape.count(axis + 1, def.shape.rank());
+  }
+  size_t operator()(int64_t i) const { return channels == 1 ? 0 : static_cast<size_t>(i / inner % channels); }
+};
+
+// The axis that has one set of parameters per channel: the first, or the last for a matrix [in, out].
+int channel_axis(const TensorDef& def, int preferred) {
+  const int64_t channels = channels_of(def);
+  if (channels <= 1) return 0;
+  const int rank = def.shape.rank();
+  for (int axis : {preferred, 0, rank - 1}) {
+    if (axis >= 0 && axis < rank && def.shape[axis] == channels) return axis;
+  }
+  fail(LR_ERROR_FORMAT, "has %lld quantisation parameters, which fit no axis of its shape %s",
+       static_cast<long long>(channels), def.shape.str().c_str());
+}
+
+// Values of `bits` bits, stored with an offset of 2^(bits-1), least significant bit first.
+template <class T>
+void unpack(const uint8_t* data, size_t size, uint32_t bits, T* out, size_t n) {
+  if (n > size * 8 / bits) damaged("too few packed values");
+  const int32_t offset = 1 << (bits - 1);
+  uint64_t window = 0;
+  uint32_t held = 0;
+  for (size_t i = 0, at = 0; i < n; ++i) {
+    while (held < bits) {
+      window |= static_cast<uint64_t>(data[at++]) << held;
+      held += 8;
+    }
+    out[i] = static_cast<T>(static_cast<int32_t>(window & ((1u << bits) - 1)) - offset);
+    window >>= bits;
+    held -= bits;
+  }
+}
+
+// The distinct values of an indexed or sparse tensor: a count (0 stands for all 2^bits), then the values.
+template <class T>
+std::vector<T> read_values(BitReader& in, uint32_t bits) {
+  const uint32_t stored = in.read(bits);
+  std::vector<T> values(stored == 0 ? size_t{1} << bits : stored);
+  if (values.size() * bits > in.left()) damaged("too few distinct values");
+  for (T& value : values) value = static_cast<T>(static_cast<int32_t>(in.read(bits)) - (1 << (bits - 1)));
+  return values;
+}
+
+template <class T>
+T pick(const std::vector<T>& values, uint32_t index) {
+  if (index >= values.size()) damaged("an index is out of range");
+  return values[index];
+}
+
+template <class T>
+void read_indexed(BitReader in, uint32_t bits, T* out, size_t n) {
+  const std::vector<T> values = read_values<T>(in, bits);
+  const uint32_t index_bits = bits_for(static_cast<uint32_t>(values.size()));
+  if (index_bits > 0 && n > in.left() / index_bits) damaged("too few indices");
+  for (size_t i = 0; i < n; ++i) out[i] = pick(values, in.read(index_bits));
+}
+
+// Elements not listed hold their channel's zero point.
+template <class T>
+void read_sparse(BitReader in, uint32_t bits, const TensorDef& def, T* out, size_t n) {
+  const uint32_t run_bits = in.read(8);
+  const uint32_t listed = in.read(32);
+  if (run_bits > 32 || listed > n) damaged("the sparse header is out of range");
+  const std::vector<T> values = read_values<T>(in, bits);
+  const uint32_t index_bits = bits_for(static_cast<uint32_t>(values.size()));
+  if (listed * uint64_t{index_bits + run_bits} > in.left()) damaged("too few sparse values");
+  std::vector<T> nonzero(listed);
+  for (T& value : nonzero) value = pick(values, in.read(index_bits));
+  const ChannelIndex channel(def, channel_axis(def, 0));
+  for (size_t i = 0; i < n; ++i) out[i] = static_cast<T>(def.quant[channel(static_cast<int64_t>(i))].zero_point);
+  size_t at = 0;
+  for (T value : nonzero) {
+    const size_t run = in.read(run_bits);
+    if (run >= n - at) damaged("a run leaves the tensor");
+    at += run;
+    out[at++] = value;
+  }
+}
+
+// Little-endian fields of a byte range.
+class ByteReader {
+ public:
+  ByteReader(const uint8_t* data, size_t size) : data_(data), size_(size) {}
+  template <class T>
+  T read() {
+    T value;
+    copy(&value, 1);
+    return value;
+  }
+  template <class T>
+  void copy(T* out, size_t count) {
+    if (count > (size_ - at_) / sizeof(T)) damaged("the table ends early");
+    std::memcpy(out, data_ + at_, count * sizeof(T));
+    at_ += count * sizeof(T);
+  }
+  template <class T>
+  std::vector<T> array(size_t count) {
+    if (count > (size_ - at_) / sizeof(T)) damaged("the table ends early");
+    std::vector<T> out(count);
+    copy(out.data(), count);
+    return out;
+  }
+  void align(size_t bytes) {
+    at_ = (at_ + bytes - 1) / bytes * bytes;
+    if (at_ > size_) damaged("the table ends early");
+  }
+
+ private:
+  const uint8_t* data_;
+  size_t size_;
+  size_t at_ = 0;
+};
+
+// A stack of bits held in 64-bit chunks; the last pushed field is popped first.
+class BitStack {
+ public:
+  BitStack(std::vector<uint64_t> chunks, uint64_t current, uint32_t bits)
+      : chunks_(std::move(chunks)), current_(current), bits_(bits) {
+    if (bits > 64) damaged("the bit stack is out of range");
+  }
+
+  uint32_t pop(uint32_t count) {
+    uint64_t value = 0;
+    uint32_t got = 0;
+    while (got < count) {
+      if (bits_ == 0) {
+        if (chunks_.empty()) damaged("the bit stack ends early");
+        current_ = chunks_.back();
+        chunks_.pop_back();
+        bits_ = 64;
+      }
+      const uint32_t take = count - got < bits_ ? count - got : bits_;
+      // The chunk is left-aligned: its last pushed bits lie just above bit 64 - bits_.
+      const uint64_t field = current_ >> (64 - bits_) & (take == 64 ? ~uint64_t{0} : (uint64_t{1} << take) - 1);
+      value |= field << got;
+      got += take;
+      bits_ -= take;
+    }
+    return static_cast<uint32_t>(value);
+  }
+
+ private:
+  std::vector<uint64_t> chunks_;
+  uint64_t current_;
+  uint32_t bits_;
+};
+
+// Finite state entropy, Duda, "Asymmetric numeral systems" (2013), tabled variant; symbols come out last first.
+struct FseTable {
+  struct Entry {
+    uint16_t symbol;
+    uint8_t bits;
+    uint32_t base;
+  };
+  std::vector<Entry> entries;
+
+  FseTable(const std::vector<uint32_t>& frequency, uint32_t log) {
+    const uint32_t size = 1u << log;
+    uint64_t total = 0;
+    for (uint32_t f : frequency) total += f;
+    if (total != size) damaged("symbol frequencies do not add up");
+    entries.resize(size);
+    uint32_t at = 0;
+    for (size_t s = 0; s < frequency.size(); ++s) {
+      for (uint32_t k = 0; k < frequency[s]; ++k) {
+        entries[at].symbol = static_cast<uint16_t>(s);
+        at = (at + (size >> 1) + (size >> 3) + 3) & (size - 1);
+      }
+    }
+    std::vector<uint32_t> next = frequency;
+    for (Entry& entry : entries) {
+      const uint32_t x = next[entry.symbol]++;
+      uint32_t bits = log;
+      while (x >> (log - bits + 1) != 0) --bits;
+      entry.bits = static_cast<uint8_t>(bits);
+      entry.base = (x << bits) - size;
+    }
+  }
+};
+
+void read_fse(const uint8_t* data, size_t size, float* out, size_t n) {
+  ByteReader in(data, size);
+  const size_t symbols = in.read<uint16_t>();
+  const uint32_t log = in.read<uint16_t>();
+  const size_t chunks = in.read<uint32_t>();
+  if (log < 3 || log > 15 || chunks == 0) damaged("the entropy table is out of range");
+  const std::vector<uint32_t> frequency = in.array<uint32_t>(symbols);
+  in.align(8);
+  const std::vector<float> centroid = in.array<float>(symbols);
+  in.align(8);
+  std::vector<uint64_t> full = in.array<uint64_t>(chunks - 1);
+  const uint64_t current = in.read<uint64_t>();
+  const uint32_t current_bits = in.read<uint8_t>();
+  BitStack stack(std::move(full), current, current_bits);
+  const FseTable table(frequency, log);
+  uint32_t state = stack.pop(log);
+  for (size_t i = n; i-- > 0;) {
+    const FseTable::Entry& entry = table.entries[state];
+    out[i] = centroid[entry.symbol];
+    if (i == 0) break;
+    state = entry.base + stack.pop(entry.bits);
+    if (state >= table.entries.size()) damaged("an entropy state is out of range");
+  }
+}
+
+template <class T>
+void decode_integers(const schema::Tensor& stored, TensorDef& def) {
+  const uint32_t bits = weight_bits(def);
+  const uint8_t* data = stored.data()->data();
+  const size_t size = stored.data()->size();
+  const size_t n = static_cast<size_t>(def.shape.count());
+  // Every form spends at least a bit on a few elements, so this bounds what a small file can ask for.
+  if (n / 4096 > size) damaged("too many elements for so few bytes");
+  T* out = static_cast<T*>(own_storage(def, n * sizeof(T)));
+  switch (stored.weightQuantCompressType()) {
+    case schema::WeightQuantCompressType_BITPACKING:
+      return unpack(data, size, bits, out, n);
+    case schema::WeightQuantCompressType_INDEXING:
+      return read_indexed(BitReader(data, size), bits, out, n);
+    default:
+      return read_sparse(BitReader(data, size), bits, def, out, n);
+  }
+}
+
+template <class T>
+void dequantize_from(TensorDef& def, int axis) {
+  const Buffer keep = def.owned;
+  const auto* source = static_cast<const T*>(def.data);
+  const int64_t n = def.shape.count();
+  const ChannelIndex channel(def, channel_axis(def, axis));
+  auto* out = static_cast<float*>(own_storage(def, static_cast<size_t>(n) * sizeof(float)));
+  for (int64_t i = 0; i < n; ++i) {
+    const QuantParam& q = def.quant[channel(i)];
+    out[i] = static_cast<float>((source[i] - q.zero_point) * q.scale * q.var_corr + q.mean_corr);
+  }
+  def.dtype = DType::kFloat32;
+}
+
+}  // namespace
+
+void* own_storage(TensorDef& def, size_t bytes) {
+  Buffer buffer = allocate_buffer(bytes);
+  def.owned = buffer;
+  def.data = buffer.get();
+  def.bytes = bytes;
+  return buffer.get();
+}
+
+void widen_float16(TensorDef& def) {
+  const Buffer keep = def.owned;
+  const auto* source = static_cast<const uint16_t*>(def.data);
+  const size_t n = def.bytes / sizeof(uint16_t);
+  kernels().f16_to_f32(source, static_cast<float*>(own_storage(def, n * sizeof(float))), n);
+  def.dtype = DType::kFloat32;
+}
+
+void decompress(const schema::Tensor& stored, TensorDef& def) {
+  const schema::WeightQuantCompressType form = stored.weightQuantCompressType();
+  if (stored.data() == nullptr) damaged("there are no bytes");
+  const size_t n = static_cast<size_t>(def.shape.count());
+  switch (form) {
+    case schema::WeightQuantCompressType_FSE:
+      if (def.dtype != DType::kFloat32) damaged("entropy-coded weights must be float32");
+      if (n / 4096 > stored.data()->size()) damaged("too many elements for so few bytes");
+      return read_fse(stored.data()->data(), stored.data()->size(),
+                      static_cast<float*>(own_storage(def, n * sizeof(float))), n);
+    case schema::WeightQuantCompressType_BITPACKING:
+    case schema::WeightQuantCompressType_INDEXING:
+    case schema::WeightQuantCompressType_SPARSE:
+      if (weight_bits(def) <= 8 && def.dtype == DType::kInt8) return decode_integers<int8_t>(stored, def);
+      if (def.dtype == DType::kInt16) return decode_integers<int16_t>(stored, def);
+      damaged("the element type does not fit the number of bits");
+    default:
+      fail(LR_ERROR_UNSUPPORTED, "compressed storage %s is not offered", schema::EnumNameWeightQuantCompressType(form));
+  }
+}
+
+void dequantize(TensorDef& def, int axis) {
+  if (def.quant.empty()) return;
+  if (def.dtype == DType::kInt8) return dequantize_from<int8_t>(def, axis);
+  if (def.dtype == DType::kInt16) return dequantize_from<int16_t>(def, axis);
+}
+
+}  // namespace lr
