@@ -1,0 +1,69 @@
+// Chooses the tier of this CPU. Compiled for the baseline: nothing here may need a tier's instructions.
+#include <cstdlib>
+#include <cstring>
+
+#include "tiers.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__arm__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+namespace lr {
+namespace {
+
+[[maybe_unused]] bool has_baseline() { return true; }
+
+#if defined(__x86_64__)
+// AVX2, FMA and F16C, and an operating system that saves the wide registers.
+bool has_avx2() {
+  unsigned a, b, c, d;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
+  const unsigned needed = bit_FMA | bit_OSXSAVE | bit_AVX | bit_F16C;
+  if ((c & needed) != needed) return false;
+  unsigned low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low & 6) != 6) return false;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_AVX2) != 0;
+}
+#elif defined(__arm__)
+bool has_neon_vfpv4() {
+#if defined(__linux__)
+  const unsigned long neon_and_vfpv4 = 1ul << 12 | 1ul << 16;
+  return (getauxval(AT_HWCAP) & neon_and_vfpv4) == neon_and_vfpv4;
+#else
+  return false;
+#endif
+}
+#endif
+
+// A name that is unknown or not available here is as good as none.
+const Kernels& choose() {
+  size_t count;
+  const Tier* all = tiers(&count);
+  const char* wanted = std::getenv("LITE_RUNTIME_ISA");
+  for (size_t i = 0; i < count && wanted != nullptr; ++i) {
+    if (all[i].available && std::strcmp(all[i].table->tier, wanted) == 0) return *all[i].table;
+  }
+  size_t i = 0;
+  while (!all[i].available) ++i;  // the scalar tier always is
+  return *all[i].table;
+}
+
+}  // namespace
+
+const Tier* tiers(size_t* count) {
+#define LR_TIER_ROW(tier, available) {&tier::table, available()},
+  static const Tier all[] = {LR_TIERS(LR_TIER_ROW)};
+#undef LR_TIER_ROW
+  *count = sizeof all / sizeof all[0];
+  return all;
+}
+
+const Kernels& kernels() {
+  static const Kernels& chosen = choose();
+  return chosen;
+}
+
+}  // namespace lr

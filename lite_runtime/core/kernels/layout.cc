@@ -1,0 +1,71 @@
+// Data movement and storage conversion. Results are the same bits on every tier.
+#include "simd/simd.h"
+#include "table.h"
+
+namespace lr {
+namespace LR_TIER {
+
+// In blocks that keep both sides within a few cache lines.
+void transpose_32(const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols) {
+  constexpr size_t kBlock = 8;
+  for (size_t r0 = 0; r0 < rows; r0 += kBlock) {
+    const size_t r1 = rows - r0 < kBlock ? rows : r0 + kBlock;
+    for (size_t c = 0; c < cols; ++c) {
+      for (size_t r = r0; r < r1; ++r) dst[c * dst_stride + r] = src[r * src_stride + c];
+    }
+  }
+}
+
+LR_INLINE uint32_t float_bits(float x) {
+  uint32_t r;
+  __builtin_memcpy(&r, &x, sizeof r);
+  return r;
+}
+LR_INLINE float bits_float(uint32_t x) {
+  float r;
+  __builtin_memcpy(&r, &x, sizeof r);
+  return r;
+}
+
+LR_INLINE float half_to_float(uint16_t h) {
+  const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16, magnitude = h & 0x7fff;
+  if (magnitude >= 0x7c00) {  // infinity, or NaN made quiet
+    const uint32_t quiet = magnitude > 0x7c00 ? 0x00400000u : 0;
+    return bits_float(sign | 0x7f800000u | (magnitude & 0x3ff) << 13 | quiet);
+  }
+  if (magnitude >= 0x0400) return bits_float(sign | ((magnitude << 13) + (112u << 23)));
+  return bits_float(sign | float_bits(static_cast<float>(magnitude) * 5.96046448e-8f));  // units of 2^-24
+}
+
+LR_INLINE uint16_t float_to_half(float x) {
+  const uint32_t b = float_bits(x), magnitude = b & 0x7fffffff;
+  const uint16_t sign = static_cast<uint16_t>(b >> 16 & 0x8000);
+  if (magnitude > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00 | (magnitude >> 13 & 0x3ff));
+  if (magnitude >= 0x477ff000) return static_cast<uint16_t>(sign | 0x7c00);  // rounds to 65536 or more
+  if (magnitude < 0x38800000) {                                              // below 2^-14: units of 2^-24
+    // Adding 0.5 leaves the rounded count of 2^-24 in the low mantissa bits.
+    const float shifted = bits_float(magnitude) + 0.5f;
+    return static_cast<uint16_t>(sign | (float_bits(shifted) - 0x3f000000u));
+  }
+  const uint32_t odd = magnitude >> 13 & 1;
+  return static_cast<uint16_t>(sign | ((magnitude - (112u << 23) + 0xfff + odd) >> 13));
+}
+
+void f16_to_f32(const uint16_t* x, float* y, size_t n) {
+  size_t i = 0;
+#if defined(LR_HALF_LANES)
+  for (; i + LR_HALF_LANES <= n; i += LR_HALF_LANES) half_to_floats(x + i, y + i);
+#endif
+  for (; i < n; ++i) y[i] = half_to_float(x[i]);
+}
+
+void f32_to_f16(const float* x, uint16_t* y, size_t n) {
+  size_t i = 0;
+#if defined(LR_HALF_LANES)
+  for (; i + LR_HALF_LANES <= n; i += LR_HALF_LANES) floats_to_half(x + i, y + i);
+#endif
+  for (; i < n; ++i) y[i] = float_to_half(x[i]);
+}
+
+}  // namespace LR_TIER
+}  // namespace lr

@@ -1,0 +1,31 @@
+// Packing of weights into the layouts the micro-kernels read.
+#include "tiers.h"
+
+namespace lr {
+
+size_t packed_gemm_f32_bytes(size_t taps, size_t k, size_t n) {
+  const size_t nr = kernels().gemm_nr;
+  return (n + nr - 1) / nr * nr * (1 + taps * k) * sizeof(float);
+}
+
+void pack_gemm_f32(const Kernels& tier, const float* w, size_t tap_stride, size_t k_stride, size_t n_stride,
+                   const float* bias, size_t taps, size_t k, size_t n, float* packed) {
+  const size_t nr = tier.gemm_nr;
+  for (size_t j0 = 0; j0 < n; j0 += nr) {
+    const size_t columns = n - j0 < nr ? n - j0 : nr;
+    for (size_t j = 0; j < nr; ++j) *packed++ = bias != nullptr && j < columns ? bias[j0 + j] : 0.f;
+    for (size_t t = 0; t < taps; ++t) {
+      for (size_t i = 0; i < k; ++i) {
+        const float* row = w + t * tap_stride + i * k_stride + j0 * n_stride;
+        for (size_t j = 0; j < nr; ++j) *packed++ = j < columns ? row[j * n_stride] : 0.f;
+      }
+    }
+  }
+}
+
+void pack_gemm_f32(const float* w, size_t tap_stride, size_t k_stride, size_t n_stride, const float* bias, size_t taps,
+                   size_t k, size_t n, float* packed) {
+  pack_gemm_f32(kernels(), w, tap_stride, k_stride, n_stride, bias, taps, k, n, packed);
+}
+
+}  // namespace lr

@@ -1,0 +1,98 @@
+// Portable SIMD for one tier: the types vf (floats) and vi (int32, also lane masks of all ones or all
+// zeros), kLanes of each, and about thirty operations with the same name and meaning on every tier.
+// Kernels are written once over this header and compiled once per tier with that tier's flags and
+// -DLR_TIER=<name>; everything lives in namespace lr::<name>, so no symbol is shared between tiers.
+// For the same reason tier sources use no std:: templates or inline functions of other headers.
+//
+// Provided by every backend:
+//   load, store           kLanes values at any address
+//   load_part, store_part the first 1 <= n < kLanes values; touches nothing behind them; missing lanes read 0
+//   splat, splat_i        one value in all lanes
+//   + - * /               on vf;  + - & | ^ << >> (arithmetic) on vi
+//   fma(a, b, c)          a * b + c, fused where the tier has it
+//   min(a, b), max(a, b)  b when b is NaN; when only a is NaN, either
+//   abs, sqrt             correctly rounded
+//   < <= ==               on vf give masks, false for NaN
+//   select(mask, a, b)    mask ? a : b
+//   bits, floats          reinterpretation;  to_float: int32 to float
+//   any(mask)             true if any lane is set
+//   hsum, hmax, hmin      over the lanes
+//   div_fast              a / b within 2 ulp for 2^-60 < |b| < 2^60
+// and, where the CPU converts half precision itself, LR_HALF_LANES with half_to_floats and floats_to_half.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LR_INLINE static inline __attribute__((always_inline))
+
+#if defined(__clang__)
+#define LR_UNROLL _Pragma("unroll")
+#else
+#define LR_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+#define LR_CONCAT_(a, b) a##b
+#define LR_CONCAT(a, b) LR_CONCAT_(a, b)
+
+// The backend of each tier.
+#define LR_BACKEND_scalar 1
+#define LR_BACKEND_sse2 2
+#define LR_BACKEND_avx2 2
+#define LR_BACKEND_neon 3
+
+#if LR_CONCAT(LR_BACKEND_, LR_TIER) == 1
+#include "scalar.h"
+#elif LR_CONCAT(LR_BACKEND_, LR_TIER) == 2
+#include "x86.h"
+#elif LR_CONCAT(LR_BACKEND_, LR_TIER) == 3
+#include "neon.h"
+#else
+#error "LR_TIER names no backend"
+#endif
+
+namespace lr {
+namespace LR_TIER {
+
+LR_INLINE vf operator-(vf a) { return floats(bits(a) ^ splat_i(INT32_MIN)); }
+LR_INLINE vf& operator+=(vf& a, vf b) { return a = a + b; }
+LR_INLINE vf& operator*=(vf& a, vf b) { return a = a * b; }
+
+// NaN stays NaN.
+LR_INLINE vf clamp(vf x, vf lo, vf hi) { return min(hi, max(lo, x)); }
+LR_INLINE vi is_nan(vf x) { return (x == x) ^ splat_i(-1); }
+// |a| with the sign of b.
+LR_INLINE vf copysign(vf a, vf b) {
+  const vi sign = splat_i(INT32_MIN);
+  return floats((bits(a) & splat_i(INT32_MAX)) | (bits(b) & sign));
+}
+
+// y[i] = f(x[i]) for i < n; y may equal x.
+template <class F>
+LR_INLINE void map(const float* x, float* y, size_t n, F f) {
+  size_t i = 0;
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    const vf a = f(load(x + i)), b = f(load(x + i + kLanes));
+    store(y + i, a);
+    store(y + i + kLanes, b);
+  }
+  for (; i < n; i += kLanes) {
+    const size_t left = n - i;
+    if (left < kLanes) {
+      store_part(y + i, f(load_part(x + i, left)), left);
+      return;
+    }
+    store(y + i, f(load(x + i)));
+  }
+}
+
+// z[i] = f(x[i], y[i]) for i < n; z may equal x or y.
+template <class F>
+LR_INLINE void map2(const float* x, const float* y, float* z, size_t n, F f) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(z + i, f(load(x + i), load(y + i)));
+  if (i < n) store_part(z + i, f(load_part(x + i, n - i), load_part(y + i, n - i)), n - i);
+}
+
+}  // namespace LR_TIER
+}  // namespace lr

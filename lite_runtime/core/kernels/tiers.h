@@ -1,0 +1,39 @@
+// The instruction-set tiers of this build, best first, and what each needs from the CPU.
+#pragma once
+
+#include "kernels.h"
+
+// X(tier, function telling whether this CPU can run it). Adding a tier: one line here, one in
+// CMakeLists.txt (its flags), one backend in simd/simd.h, one tile in tile.h.
+#if defined(__x86_64__)
+#define LR_TIERS(X) X(avx2, has_avx2) X(sse2, has_baseline) X(scalar, has_baseline)
+#elif defined(__aarch64__)
+#define LR_TIERS(X) X(neon, has_baseline) X(scalar, has_baseline)
+#elif defined(__arm__)
+#define LR_TIERS(X) X(neon, has_neon_vfpv4) X(scalar, has_baseline)
+#else
+#define LR_TIERS(X) X(scalar, has_baseline)
+#endif
+
+namespace lr {
+
+#define LR_DECLARE_TIER(tier, available) \
+  namespace tier {                       \
+  extern const Kernels table;            \
+  }
+LR_TIERS(LR_DECLARE_TIER)
+#undef LR_DECLARE_TIER
+
+struct Tier {
+  const Kernels* table;
+  bool available;  // on this CPU
+};
+
+// All tiers of this build, best first; *count of them.
+const Tier* tiers(size_t* count);
+
+// pack_gemm_f32 for the panel width of a given tier.
+void pack_gemm_f32(const Kernels& tier, const float* w, size_t tap_stride, size_t k_stride, size_t n_stride,
+                   const float* bias, size_t taps, size_t k, size_t n, float* packed);
+
+}  // namespace lr
