@@ -6,23 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
-from support import CORPUS
+from support import CORPUS, mindspore_lite_python
 
 _ARM_TOOLS = ("aarch64-linux-gnu-g++", "arm-linux-gnueabihf-g++", "qemu-aarch64", "qemu-arm")
-
-
-@cache
-def mindspore_lite_python() -> str | None:
-    """An interpreter that imports mindspore_lite: $MINDSPORE_LITE_PYTHON or python3.7 on the PATH."""
-    candidate = os.environ.get("MINDSPORE_LITE_PYTHON") or shutil.which("python3.7")
-    if candidate is None:
-        return None
-    probe = subprocess.run([candidate, "-c", "import mindspore_lite"], capture_output=True)
-    return candidate if probe.returncode == 0 else None
 
 
 def _missing(marker: str) -> str | None:

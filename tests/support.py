@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+
+import lite_runtime as mslite
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
@@ -31,3 +36,34 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, tolerance: float = 1e
     error = np.abs(actual.astype(np.float64) - expected.astype(np.float64)).max()
     bound = tolerance * np.abs(expected.astype(np.float64)).max()
     assert error <= bound, f"{what}: error {error:.3g}, allowed {bound:.3g}"
+
+
+def channels_last(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Recorded inputs (NCHW) as a .ms model takes them: 4-D ones in NHWC, others as they are."""
+    return [np.ascontiguousarray(a.transpose(0, 2, 3, 1)) if a.ndim == 4 else a for a in arrays]
+
+
+def run_ms(path: Path, inputs: list[np.ndarray], threads: int = 1) -> list[np.ndarray]:
+    """The outputs of a .ms model in our runtime, for inputs in the model's own layout."""
+    context = mslite.Context()
+    context.target = ["cpu"]
+    context.cpu.thread_num = threads
+    model = mslite.Model()
+    model.build_from_file(str(path), mslite.ModelType.MINDIR_LITE, context)
+    tensors = model.get_inputs()
+    shapes = [list(value.shape) for value in inputs]
+    if [list(tensor.shape) for tensor in tensors] != shapes:
+        model.resize(tensors, shapes)
+    for tensor, value in zip(tensors, inputs):
+        tensor.set_data_from_numpy(value)
+    return [np.array(tensor.get_data_to_numpy()) for tensor in model.predict(tensors)]
+
+
+@cache
+def mindspore_lite_python() -> str | None:
+    """An interpreter that imports mindspore_lite: $MINDSPORE_LITE_PYTHON or python3.7 on the PATH."""
+    candidate = os.environ.get("MINDSPORE_LITE_PYTHON") or shutil.which("python3.7")
+    if candidate is None:
+        return None
+    probe = subprocess.run([candidate, "-c", "import mindspore_lite"], capture_output=True)
+    return candidate if probe.returncode == 0 else None

@@ -17,10 +17,10 @@ def main(model_path, inputs_path, outputs_path):
     model = mslite.Model()
     model.build_from_file(model_path, mslite.ModelType.MINDIR_LITE, context)
     with np.load(inputs_path) as arrays:
-        values = [arrays["in%d" % i] for i in range(len(arrays.files))]
+        values = [arrays[f"in{i}"] for i in range(len(arrays.files))]
     inputs = model.get_inputs()
     if len(inputs) != len(values):
-        raise SystemExit("the model has %d inputs, %d given" % (len(inputs), len(values)))
+        raise SystemExit(f"the model has {len(inputs)} inputs, {len(values)} given")
     shapes = [list(value.shape) for value in values]
     if [list(tensor.shape) for tensor in inputs] != shapes:
         model.resize(inputs, shapes)
@@ -28,7 +28,7 @@ def main(model_path, inputs_path, outputs_path):
     for tensor, value in zip(inputs, values):
         tensor.set_data_from_numpy(np.ascontiguousarray(value))
     outputs = model.predict(inputs)
-    results = {"out%d" % i: tensor.get_data_to_numpy() for i, tensor in enumerate(outputs)}
+    results = {f"out{i}": tensor.get_data_to_numpy() for i, tensor in enumerate(outputs)}
     np.savez(outputs_path, names=np.array([tensor.name for tensor in outputs]), **results)
 
 

@@ -1,0 +1,40 @@
+"""Files written by MindSpore Lite's own converter run here and give the outputs that MindSpore recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import CORPUS, DATA, assert_close, channels_last, recorded, run_ms
+
+_SMALL = sorted((DATA / "ms").glob("*.ms"))
+_ZOO = [
+    f"{net}.mindspore_lite.ms"
+    for net in ("mobilenet_v1_025", "mobilenet_v2_035_96", "shufflenet_v2_x0_5", "squeezenet1_1")
+]
+
+
+def _check(path: Path, recording: Path, threads: int = 1) -> None:
+    inputs, expected = recorded(recording)
+    outputs = run_ms(path, channels_last(inputs), threads)
+    assert len(outputs) == len(expected)
+    for index, (output, answer) in enumerate(zip(outputs, expected)):
+        assert_close(output, answer, what=f"{path.name} output {index}")
+
+
+@pytest.mark.parametrize("path", _SMALL, ids=lambda path: path.stem)
+def test_small_nets(path: Path) -> None:
+    _check(path, DATA / "mindir_v1" / f"{path.stem}.npz")
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", _ZOO)
+def test_image_networks(name: str, threads: int) -> None:
+    _check(CORPUS / "zoo" / name, CORPUS / "zoo" / f"{name.split('.')[0]}.npz", threads)
+
+
+@pytest.mark.corpus
+def test_model_with_external_weights() -> None:
+    folder = CORPUS / "mindir_v1" / "external_data"
+    _check(folder / "ext.ms", folder / "ext.npz")
