@@ -6,10 +6,53 @@
 namespace lr {
 namespace LR_TIER {
 
-// One panel of columns for kRows rows; `columns` <= kGemmColumns of it are stored.
+template <size_t kRows>
+using Accumulators = vf[kRows][kGemmVectors];
+
+// acc[r] += a[r][k] * w[k] for one k; w holds kGemmColumns weights.
+template <size_t kRows>
+LR_INLINE void add_step(Accumulators<kRows>& acc, const float* const (&a)[kRows], size_t k, const float* w) {
+  vf b[kGemmVectors];
+  LR_UNROLL
+  for (size_t j = 0; j < kGemmVectors; ++j) b[j] = load(w + j * kLanes);
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    const vf x = splat(a[r][k]);
+    LR_UNROLL
+    for (size_t j = 0; j < kGemmVectors; ++j) acc[r][j] = fma(x, b[j], acc[r][j]);
+  }
+}
+
+#if defined(LR_LANE_FMA)
+template <size_t kRows, int kLane>
+LR_INLINE void add_lane(Accumulators<kRows>& acc, const vf (&x)[kRows], const float* w) {
+  vf b[kGemmVectors];
+  LR_UNROLL
+  for (size_t j = 0; j < kGemmVectors; ++j) b[j] = load(w + j * kLanes);
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    LR_UNROLL
+    for (size_t j = 0; j < kGemmVectors; ++j) acc[r][j] = fma_lane<kLane>(acc[r][j], b[j], x[r]);
+  }
+}
+
+// Four steps of k: one vector load per row, used lane by lane.
+template <size_t kRows>
+LR_INLINE void add_four_steps(Accumulators<kRows>& acc, const float* const (&a)[kRows], size_t k, const float* w) {
+  vf x[kRows];
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) x[r] = load(a[r] + k);
+  add_lane<kRows, 0>(acc, x, w);
+  add_lane<kRows, 1>(acc, x, w + kGemmColumns);
+  add_lane<kRows, 2>(acc, x, w + 2 * kGemmColumns);
+  add_lane<kRows, 3>(acc, x, w + 3 * kGemmColumns);
+}
+#endif
+
+// One panel of columns for kRows rows; the first `columns` (at most kGemmColumns) of it are stored.
 template <size_t kRows>
 static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t columns) {
-  vf acc[kRows][kGemmVectors];
+  Accumulators<kRows> acc;
   LR_UNROLL
   for (size_t j = 0; j < kGemmVectors; ++j) {
     const vf bias = load(w + j * kLanes);
@@ -21,17 +64,11 @@ static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t column
     const float* a[kRows];
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) a[r] = g.a[t * kRows + r];
-    for (size_t k = 0; k < g.k; ++k, w += kGemmColumns) {
-      vf b[kGemmVectors];
-      LR_UNROLL
-      for (size_t j = 0; j < kGemmVectors; ++j) b[j] = load(w + j * kLanes);
-      LR_UNROLL
-      for (size_t r = 0; r < kRows; ++r) {
-        const vf x = splat(a[r][k]);
-        LR_UNROLL
-        for (size_t j = 0; j < kGemmVectors; ++j) acc[r][j] = fma(x, b[j], acc[r][j]);
-      }
-    }
+    size_t k = 0;
+#if defined(LR_LANE_FMA)
+    for (; k + 4 <= g.k; k += 4, w += 4 * kGemmColumns) add_four_steps<kRows>(acc, a, k, w);
+#endif
+    for (; k < g.k; ++k, w += kGemmColumns) add_step<kRows>(acc, a, k, w);
   }
   const vf lo = splat(g.lo), hi = splat(g.hi);
   LR_UNROLL

@@ -16,7 +16,8 @@ namespace lr {
   X(abs)                                                                                                               \
   X(neg)                                                                                                               \
   X(square)                                                                                                            \
-  X(sqrt) X(rsqrt) X(reciprocal) X(exp) X(log) X(sin) X(cos) X(erf) X(floor) X(ceil) X(round) /* half to even */       \
+  X(sqrt)                                                                                                              \
+  X(rsqrt) X(reciprocal) X(exp) X(log) X(sin) X(cos) X(erf) X(floor) X(ceil) X(round) /* half to even */               \
       X(tanh) X(sigmoid) X(swish) X(hswish) X(hsigmoid) X(gelu) /* erf */ X(gelu_tanh) X(softplus) X(softsign) X(mish) \
           X(sign) X(clamp) /* min(max(x, a), b) */                                                                     \
       X(leaky_relu)        /* x < 0 ? a * x : x */                                                                     \
