@@ -1,0 +1,129 @@
+"""What an operator's mapping works with: its tensors, its options and the graph it adds nodes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from converter.errors import Problem
+from converter.importers.tflite.reader import Operator, Subgraph
+from converter.ir.graph import Graph, Value
+from lite_runtime.types import DataType
+
+
+class RefusedError(Exception):
+    """The operator, or the way it is used, has no exact counterpart."""
+
+    def __init__(self, reason: str, attribute: str = "", suggestion: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.attribute = attribute
+        self.suggestion = suggestion
+
+
+# Fused activations that .ms operators take themselves, and those that become a node.
+_FUSED = {0: "NO_ACTIVATION", 1: "RELU", 3: "RELU6"}
+_SEPARATE: dict[int, tuple[str, dict[str, Any]]] = {
+    2: ("Clip", {"min": -1.0, "max": 1.0}),
+    4: ("Activation", {"activation_type": "TANH"}),
+}
+
+
+class Context:
+    """One operator being mapped. ``name`` is unique in the graph."""
+
+    def __init__(
+        self, graph: Graph, subgraph: Subgraph, values: dict[int, Value], operator: Operator, name: str
+    ) -> None:
+        self.graph = graph
+        self.operator = operator
+        self.name = name
+        self._tensors = subgraph.tensors
+        self._values = values
+        self._steps = 0
+
+    def knows(self, tensor: int) -> bool:
+        """Whether the tensor with this index has a value by now."""
+        return tensor in self._values
+
+    def has(self, i: int) -> bool:
+        return i < len(self.operator.inputs) and self.operator.inputs[i] >= 0
+
+    def input(self, i: int) -> Value:
+        if not self.has(i):
+            raise RefusedError(f"input {i} is missing")
+        return self._values[self.operator.inputs[i]]
+
+    def inputs(self) -> list[Value]:
+        return [self._values[i] for i in self.operator.inputs if i >= 0]
+
+    def shape(self, i: int) -> tuple[int, ...]:
+        """Shape of input i as the file states it."""
+        return self._tensors[self.operator.inputs[i]].shape
+
+    def output_shape(self, i: int = 0) -> tuple[int, ...]:
+        return self._tensors[self.operator.outputs[i]].shape
+
+    def output_dtype(self, i: int = 0) -> DataType:
+        return self._tensors[self.operator.outputs[i]].dtype
+
+    def array(self, i: int) -> np.ndarray:
+        """Value of a constant input."""
+        data = self.input(i).data
+        if data is None:
+            raise RefusedError(f"input {i} must be a constant")
+        return data
+
+    def const(self, name: str, data: Any, dtype: Any = np.int32) -> Value:
+        return self.graph.constant(f"{self.name}_{name}", np.asarray(data, dtype))
+
+    def add(self, op: str, inputs: list[Value], **attrs: Any) -> Value:
+        """An intermediate node with one output."""
+        self._steps += 1
+        name = f"{self.name}_{op.lower()}_{self._steps}"
+        return self.graph.add(op, inputs, name, source=self.name, **attrs).output
+
+    def emit(self, op: str, inputs: list[Value], **attrs: Any) -> None:
+        """The node whose outputs are the operator's outputs."""
+        names = [self._tensors[i].name or f"{self.name}_{k}" for k, i in enumerate(self.operator.outputs)]
+        node = self.graph.add(op, inputs, self.name, outputs=names, **attrs)
+        for value, index in zip(node.outputs, self.operator.outputs):
+            tensor = self._tensors[index]
+            value.dtype, value.quant = tensor.dtype, tensor.quant
+            value.shape = None if -1 in tensor.shape else tensor.shape
+            self._values[index] = value
+
+    def emit_activated(self, op: str, inputs: list[Value], activation: int, **attrs: Any) -> None:
+        """``emit`` followed by a fused activation (a number of TFLite's ActivationFunctionType)."""
+        if activation in _FUSED:
+            attrs["activation_type"] = _FUSED[activation]
+            self.emit(op, inputs, **attrs)
+        elif activation in _SEPARATE:
+            separate, separate_attrs = _SEPARATE[activation]
+            self.emit(separate, [self.add(op, inputs, **attrs)], **separate_attrs)
+        else:
+            raise RefusedError(f"fused activation {activation} is not offered", "fused_activation_function")
+
+    def alias(self, value: Value) -> None:
+        """The operator's only output is ``value`` itself."""
+        self._values[self.operator.outputs[0]] = value
+
+    def problem(self, refused: RefusedError) -> Problem:
+        return Problem(self.name, self.operator.op, refused.reason, refused.attribute, refused.suggestion)
+
+
+Mapping = Callable[..., None]
+OPERATORS: dict[str, Mapping] = {}
+
+
+def operator(*names: str) -> Callable[[Mapping], Mapping]:
+    """Registers the mapping of TFLite operators; it gets a Context and the options as keywords."""
+
+    def register(mapping: Mapping) -> Mapping:
+        for name in names:
+            OPERATORS[name] = mapping
+        return mapping
+
+    return register
