@@ -184,12 +184,19 @@ struct FileDescriptor {
 
 }  // namespace
 
+// Asking for more than the machine has would succeed and kill the process later. The environment variable
+// LITE_RUNTIME_MEMORY_LIMIT (bytes) lowers the limit of a single allocation.
+static size_t memory_limit() {
+  const size_t physical = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const char* set = std::getenv("LITE_RUNTIME_MEMORY_LIMIT");
+  const size_t wanted = set == nullptr ? 0 : std::strtoull(set, nullptr, 10);
+  return wanted == 0 ? physical : std::min(wanted, physical);
+}
+
 Buffer allocate_buffer(size_t bytes) {
-  // Asking for more than the machine has would succeed and kill the process later.
-  static const size_t physical =
-      static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  static const size_t limit = memory_limit();
   const size_t size = static_cast<size_t>(round_up(static_cast<int64_t>(bytes) + 1, kAlignment));
-  void* data = size > physical ? nullptr : std::aligned_alloc(kAlignment, size);
+  void* data = size > limit ? nullptr : std::aligned_alloc(kAlignment, size);
   if (data == nullptr) fail(LR_ERROR_MEMORY, "%zu bytes of memory cannot be had", bytes);
   return Buffer(data, std::free);
 }
