@@ -7,6 +7,7 @@ The short way:
 
 from lite_runtime._native import VERSION, isa
 from lite_runtime.context import Context
+from lite_runtime.custom import register_op
 from lite_runtime.errors import (
     ArgumentError,
     ExecutionError,
@@ -45,4 +46,5 @@ __all__ = [
     "__version__",
     "isa",
     "load",
+    "register_op",
 ]

@@ -67,6 +67,25 @@ _NodeCallback = ctypes.CFUNCTYPE(
     ctypes.c_double,
 )
 
+
+class _Attribute(ctypes.Structure):
+    _fields_ = (("name", ctypes.c_char_p), ("data", ctypes.c_void_p), ("bytes", ctypes.c_size_t))
+
+
+class _CustomCall(ctypes.Structure):
+    _fields_ = (
+        ("node", ctypes.c_char_p),
+        ("attributes", ctypes.POINTER(_Attribute)),
+        ("attribute_count", ctypes.c_size_t),
+        ("inputs", ctypes.POINTER(_Tensor)),
+        ("input_count", ctypes.c_size_t),
+        ("outputs", ctypes.POINTER(_Tensor)),
+        ("output_count", ctypes.c_size_t),
+    )
+
+
+_CustomFunction = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_CustomCall))
+
 _Handle = ctypes.c_void_p
 _OutHandle = ctypes.POINTER(_Handle)
 _OutTensor = ctypes.POINTER(_Tensor)
@@ -90,6 +109,8 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "lr_session_tensor_count": (ctypes.c_size_t, (_Handle,)),
     "lr_session_tensor": (ctypes.c_int, (_Handle, ctypes.c_size_t, _OutTensor)),
     "lr_session_run_observed": (ctypes.c_int, (_Handle, _NodeCallback, ctypes.c_void_p)),
+    "lr_register_custom": (ctypes.c_int, (ctypes.c_char_p, _CustomFunction, _CustomFunction, ctypes.c_void_p)),
+    "lr_custom_fail": (None, (ctypes.c_char_p,)),
 }
 
 
@@ -379,3 +400,81 @@ class Session:
     def tensor_values(self) -> Iterator[np.ndarray | None]:
         """``tensor_value`` of every tensor."""
         return (self.tensor_value(index) for index in range(self.tensor_count()))
+
+
+class CustomCall(NamedTuple):
+    """One call of a custom operator: ``values`` has None for inputs whose value is not known yet."""
+
+    node: str
+    attributes: dict[str, bytes]
+    inputs: list[TensorInfo]
+    values: list[np.ndarray | None]
+    output_count: int
+
+
+def register_custom(
+    name: str,
+    infer: Callable[[CustomCall], Sequence[tuple[Sequence[int], DataType]]],
+    compute: Callable[[CustomCall], Sequence[np.ndarray]],
+) -> None:
+    """Lets the engine call ``infer`` and ``compute`` for Custom nodes of this type.
+
+    ``infer`` gives a (shape, dtype) per output, ``compute`` an array per output. What they raise becomes the
+    message of the ExecutionError of the session call that led here.
+    """
+
+    def infer_outputs(call: _CustomCall) -> None:
+        types = infer(_custom_call(call))
+        _same_count(len(types), call.output_count)
+        for index, (shape, dtype) in enumerate(types):
+            output = call.outputs[index]
+            output.dtype, output.rank = int(dtype), len(shape)
+            for axis, dim in enumerate(shape):
+                output.dims[axis] = dim
+
+    def compute_outputs(call: _CustomCall) -> None:
+        arrays = compute(_custom_call(call))
+        _same_count(len(arrays), call.output_count)
+        for index, array in enumerate(arrays):
+            output = call.outputs[index]
+            wanted = (tuple(output.dims[: output.rank]), _DTYPES[output.dtype])
+            if (array.shape, array.dtype) != wanted:
+                found = f"{array.dtype}{list(array.shape)}"
+                raise ShapeError(f"output {index} is {found}, but {wanted[1]}{list(wanted[0])} was inferred")
+            ctypes.memmove(output.data, np.ascontiguousarray(array).ctypes.data, array.nbytes)
+
+    functions = (_guarded(infer_outputs), _guarded(compute_outputs))
+    _custom_functions.append(functions)
+    _check(_lib.lr_register_custom(name.encode(), *functions, None))
+
+
+# The engine may call a function as long as a session lives, so none is ever freed.
+_custom_functions: list[tuple[Any, Any]] = []
+
+
+def _same_count(found: int, wanted: int) -> None:
+    if found != wanted:
+        raise ShapeError(f"{found} output(s) were given, but the node has {wanted}")
+
+
+def _custom_call(call: _CustomCall) -> CustomCall:
+    attributes = {
+        (a.name or b"").decode("utf-8", "replace"): ctypes.string_at(a.data, a.bytes) if a.bytes else b""
+        for a in call.attributes[: call.attribute_count]
+    }
+    inputs = call.inputs[: call.input_count]
+    values = [_value(t) if t.data else None for t in inputs]
+    return CustomCall((call.node or b"").decode("utf-8", "replace"), attributes, [_info(t) for t in inputs], values,
+                      call.output_count)  # fmt: skip
+
+
+def _guarded(body: Callable[[_CustomCall], None]) -> Any:
+    def function(_: Any, call: Any) -> int:
+        try:
+            body(call.contents)
+        except Exception as error:  # any exception of the user's code, handed to the caller of the session
+            _lib.lr_custom_fail(f"{type(error).__name__}: {error}".encode())
+            return 1
+        return 0
+
+    return _CustomFunction(function)

@@ -1,6 +1,7 @@
 #include <cstring>
 #include <new>
 
+#include "custom.h"
 #include "kernels/kernels.h"
 #include "session.h"
 
@@ -208,5 +209,14 @@ lr_status lr_session_run_observed(lr_session* session, lr_node_callback callback
     });
   });
 }
+
+lr_status lr_register_custom(const char* type, lr_custom_function infer, lr_custom_function compute, void* user) {
+  return guarded([&] {
+    require(type != nullptr && infer != nullptr && compute != nullptr, "type, infer and compute must not be null");
+    lr::register_custom(type, {infer, compute, user});
+  });
+}
+
+void lr_custom_fail(const char* message) { lr::custom_error() = message == nullptr ? "" : message; }
 
 }  // extern "C"

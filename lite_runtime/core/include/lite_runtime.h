@@ -104,6 +104,30 @@ typedef int (*lr_node_callback)(void* user, size_t node_index, const char* name,
                                 const lr_tensor* outputs, size_t output_count, double seconds);
 LR_API lr_status lr_session_run_observed(lr_session* session, lr_node_callback callback, void* user);
 
+/* Operators of the model's author: a Custom node of the given type is inferred and computed by these
+ * functions. Sub-graphs and sessions of any thread may call them; each returns 0, or anything else after
+ * lr_custom_fail. Registering a type again replaces it for sessions created later. */
+typedef struct lr_attribute {
+  const char* name;
+  const void* data;
+  size_t bytes;
+} lr_attribute;
+
+typedef struct lr_custom_call {
+  const char* node;
+  const lr_attribute* attributes;
+  size_t attribute_count;
+  const lr_tensor* inputs; /* infer: data is NULL unless the value is fixed */
+  size_t input_count;
+  lr_tensor* outputs; /* infer sets dtype, rank and dims; compute fills data */
+  size_t output_count;
+} lr_custom_call;
+
+typedef int (*lr_custom_function)(void* user, lr_custom_call* call);
+LR_API lr_status lr_register_custom(const char* type, lr_custom_function infer, lr_custom_function compute, void* user);
+/* The message of the error that a custom function is about to return. */
+LR_API void lr_custom_fail(const char* message);
+
 #ifdef __cplusplus
 }
 #endif
