@@ -1,0 +1,191 @@
+// Cast between any two element types; input 1 holds the number of the wanted one.
+//
+// float to integer: towards zero, limited to the range of the integer, not-a-number becomes 0.
+// integer to narrower integer: the low bits. Anything to bool: whether it differs from zero. To float:
+// the nearest value (to float16 by way of float32).
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "ops/elementwise.h"
+
+namespace lr {
+namespace {
+
+constexpr int64_t kGrain = 16384;
+constexpr int64_t kChunk = 512;
+
+template <class To, class From>
+To convert(From x) {
+  if constexpr (std::is_same_v<To, bool>) {
+    return x != From{0};
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    using Limits = std::numeric_limits<To>;
+    // 2^digits is the first value too large; it is exact in any float type, the largest integer is not.
+    const From limit = std::ldexp(From{1}, Limits::digits);
+    if (!(x > -limit - From{1})) return x != x ? To{0} : Limits::min();
+    if (x >= limit) return Limits::max();
+    if constexpr (std::is_unsigned_v<To>) {
+      if (x < From{0}) return To{0};
+    }
+    return static_cast<To>(x);
+  } else {
+    return static_cast<To>(x);
+  }
+}
+
+// bool is read as bytes so that any non-zero byte counts as true.
+template <class T>
+struct Stored {
+  using Type = T;
+};
+template <>
+struct Stored<bool> {
+  using Type = uint8_t;
+};
+
+using CastRow = void (*)(const void* x, void* y, int64_t n);
+
+template <class From, class To>
+void rows(const void* x, void* y, int64_t n) {
+  const auto* from = static_cast<const typename Stored<From>::Type*>(x);
+  To* to = static_cast<To*>(y);
+  for (int64_t i = 0; i < n; ++i) {
+    if constexpr (std::is_same_v<From, bool>) {
+      to[i] = convert<To>(static_cast<uint8_t>(from[i] != 0));
+    } else {
+      to[i] = convert<To>(from[i]);
+    }
+  }
+}
+
+template <class From>
+CastRow rows_to(DType to) {
+  switch (to) {
+    case DType::kBool:
+      return rows<From, bool>;
+    case DType::kInt8:
+      return rows<From, int8_t>;
+    case DType::kUInt8:
+      return rows<From, uint8_t>;
+    case DType::kInt16:
+      return rows<From, int16_t>;
+    case DType::kUInt16:
+      return rows<From, uint16_t>;
+    case DType::kInt32:
+      return rows<From, int32_t>;
+    case DType::kUInt32:
+      return rows<From, uint32_t>;
+    case DType::kInt64:
+      return rows<From, int64_t>;
+    case DType::kUInt64:
+      return rows<From, uint64_t>;
+    case DType::kFloat32:
+      return rows<From, float>;
+    case DType::kFloat64:
+      return rows<From, double>;
+    default:
+      return nullptr;
+  }
+}
+
+CastRow row_of(DType from, DType to) {
+  switch (from) {
+    case DType::kBool:
+      return rows_to<bool>(to);
+    case DType::kInt8:
+      return rows_to<int8_t>(to);
+    case DType::kUInt8:
+      return rows_to<uint8_t>(to);
+    case DType::kInt16:
+      return rows_to<int16_t>(to);
+    case DType::kUInt16:
+      return rows_to<uint16_t>(to);
+    case DType::kInt32:
+      return rows_to<int32_t>(to);
+    case DType::kUInt32:
+      return rows_to<uint32_t>(to);
+    case DType::kInt64:
+      return rows_to<int64_t>(to);
+    case DType::kUInt64:
+      return rows_to<uint64_t>(to);
+    case DType::kFloat32:
+      return rows_to<float>(to);
+    case DType::kFloat64:
+      return rows_to<double>(to);
+    default:
+      return nullptr;
+  }
+}
+
+DType float_for_half(DType dtype) { return dtype == DType::kFloat16 ? DType::kFloat32 : dtype; }
+
+// MindSpore also numbers the kinds int, uint and float without a width; they mean 32 bits.
+DType dtype_of_number(int64_t number) {
+  constexpr int64_t kInt = 31, kUInt = 36, kFloat = 41;
+  if (number == kInt) return DType::kInt32;
+  if (number == kUInt) return DType::kUInt32;
+  if (number == kFloat) return DType::kFloat32;
+  if (number < 0 || number > std::numeric_limits<int32_t>::max()) return DType::kUnknown;
+  const DType dtype = static_cast<DType>(number);
+  return dtype_size(dtype) > 0 ? dtype : DType::kUnknown;
+}
+
+class CastOp : public Op {
+ public:
+  void infer(Node& node) override {
+    node.expect_inputs(2, 2);
+    const std::vector<int64_t> number = node.ints(1);
+    if (number.size() != 1) node.invalid("input 1 must hold one type number, has %zu", number.size());
+    const DType to = dtype_of_number(number[0]);
+    if (to == DType::kUnknown) node.unsupported("type number %lld", static_cast<long long>(number[0]));
+    if (node.in[0]->dtype == DType::kUnknown) node.unsupported("an input of unknown type");
+    if (to != node.in[0]->dtype) refuse_quantized(node);
+    node.set_out(0, to, node.in[0]->shape);
+  }
+
+  void run(Node& node) override {
+    const Tensor& in = *node.in[0];
+    Tensor& out = *node.out[0];
+    const auto in_size = static_cast<int64_t>(dtype_size(in.dtype));
+    const auto out_size = static_cast<int64_t>(dtype_size(out.dtype));
+    parallel(node.pool, in.count(), kGrain, [&](int64_t begin, int64_t end, int) {
+      const char* x = in.as<char>() + begin * in_size;
+      char* y = out.as<char>() + begin * out_size;
+      if (in.dtype == out.dtype) {
+        copy_bytes(y, x, static_cast<size_t>((end - begin) * in_size));
+      } else if (in.dtype == DType::kFloat16 || out.dtype == DType::kFloat16) {
+        convert_half(in.dtype, x, out.dtype, y, end - begin);
+      } else {
+        row_of(in.dtype, out.dtype)(x, y, end - begin);
+      }
+    });
+  }
+
+  int overwrites() const override { return 0; }
+
+ private:
+  static void convert_half(DType from, const char* x, DType to, char* y, int64_t n) {
+    float wide_in[kChunk], wide_out[kChunk];
+    const CastRow row = row_of(float_for_half(from), float_for_half(to));
+    const auto from_size = static_cast<int64_t>(dtype_size(from)), to_size = static_cast<int64_t>(dtype_size(to));
+    for (int64_t i = 0; i < n; i += kChunk) {
+      const int64_t count = std::min(kChunk, n - i);
+      const void* source = x + i * from_size;
+      void* target = y + i * to_size;
+      if (from == DType::kFloat16) {
+        kernels().f16_to_f32(static_cast<const uint16_t*>(source), wide_in, static_cast<size_t>(count));
+        source = wide_in;
+      }
+      row(source, to == DType::kFloat16 ? wide_out : target, count);
+      if (to == DType::kFloat16) {
+        kernels().f32_to_f16(wide_out, static_cast<uint16_t*>(target), static_cast<size_t>(count));
+      }
+    }
+  }
+};
+
+LR_REGISTER_OP(Cast, CastOp)
+
+}  // namespace
+}  // namespace lr

@@ -1,0 +1,147 @@
+#include "ops/strided.h"
+
+#include <cstring>
+
+#include "kernels/kernels.h"
+
+namespace lr {
+namespace {
+
+constexpr int64_t kGrainBytes = 64 * 1024;
+constexpr int64_t kTile = 32;  // side of a transposed block
+
+// Iterations worth a thread when each moves `bytes`.
+int64_t grain_of(int64_t bytes) { return std::max<int64_t>(1, kGrainBytes / bytes); }
+
+using Dim = CopyLoops::Dim;
+
+template <class T>
+void copy_row(const T* src, T* dst, const Dim& dim) {
+  if (dim.step[0] == 0 && dim.step[1] == 1) {
+    std::fill(dst, dst + dim.size, *src);
+    return;
+  }
+  for (int64_t i = 0; i < dim.size; ++i) dst[i * dim.step[1]] = src[i * dim.step[0]];
+}
+
+// dst[c * dst_step + r] = src[r * src_step + c]
+template <class T>
+void transpose_block(const T* src, int64_t src_step, T* dst, int64_t dst_step, int64_t rows, int64_t cols) {
+  for (int64_t c = 0; c < cols; ++c) {
+    for (int64_t r = 0; r < rows; ++r) dst[c * dst_step + r] = src[r * src_step + c];
+  }
+}
+
+void transpose_block(const uint32_t* src, int64_t src_step, uint32_t* dst, int64_t dst_step, int64_t rows,
+                     int64_t cols) {
+  kernels().transpose_32(src, static_cast<size_t>(src_step), dst, static_cast<size_t>(dst_step),
+                         static_cast<size_t>(rows), static_cast<size_t>(cols));
+}
+
+// The dimension along which the source is contiguous when the destination is contiguous along the
+// innermost one; -1 when the copy is no transposition.
+int transposed_dim(const CopyLoops& loops) {
+  const Dim inner = loops.inner();
+  if (inner.step[1] != 1 || inner.step[0] <= 1) return -1;
+  for (int d = loops.rank() - 2; d >= 0; --d) {
+    if (loops[d].step[0] == 1 && loops[d].step[1] > 0) return d;
+  }
+  return -1;
+}
+
+template <class T>
+void copy_transposed(CopyLoops loops, int dim, const T* src, T* dst, ThreadPool* pool) {
+  const Dim rows = loops.take_inner();
+  const Dim cols = loops.take(dim);
+  // Blocks keep both sides in the cache and give the threads something to share.
+  const int64_t block_rows = std::min(rows.size, kTile);
+  const int64_t block_cols = kTile * kTile / block_rows;
+  const int64_t row_blocks = div_up(rows.size, block_rows), col_blocks = div_up(cols.size, block_cols);
+  loops.add({row_blocks, {block_rows * rows.step[0], block_rows}});
+  loops.add({col_blocks, {block_cols, block_cols * cols.step[1]}});
+  parallel(pool, loops.count(),
+           grain_of(block_rows * std::min(block_cols, cols.size) * static_cast<int64_t>(sizeof(T))),
+           [&](int64_t begin, int64_t end, int) {
+             int64_t i = begin;
+             loops.each(begin, end, [&](const int64_t* at) {
+               const int64_t row = i / col_blocks % row_blocks * block_rows, col = i % col_blocks * block_cols;
+               transpose_block(src + at[0], rows.step[0], dst + at[1], cols.step[1],
+                               std::min(block_rows, rows.size - row), std::min(block_cols, cols.size - col));
+               ++i;
+             });
+           });
+}
+
+template <class T>
+void copy_typed(CopyLoops loops, const void* src_bytes, void* dst_bytes, ThreadPool* pool) {
+  const T* src = static_cast<const T*>(src_bytes);
+  T* dst = static_cast<T*>(dst_bytes);
+  const int dim = transposed_dim(loops);
+  if (dim >= 0) return copy_transposed(loops, dim, src, dst, pool);
+  const Dim inner = loops.take_inner();
+  const int64_t row_bytes = inner.size * static_cast<int64_t>(sizeof(T));
+  parallel(pool, loops.count(), grain_of(row_bytes), [&](int64_t begin, int64_t end, int) {
+    loops.each(begin, end, [&](const int64_t* at) { copy_row(src + at[0], dst + at[1], inner); });
+  });
+}
+
+void copy_rows(CopyLoops loops, const void* src_bytes, void* dst_bytes, int64_t element_size, ThreadPool* pool) {
+  const char* src = static_cast<const char*>(src_bytes);
+  char* dst = static_cast<char*>(dst_bytes);
+  const int64_t row_bytes = loops.take_inner().size * element_size;
+  if (loops.rank() == 0) {
+    parallel(pool, row_bytes, kGrainBytes, [&](int64_t begin, int64_t end, int) {
+      std::memcpy(dst + begin, src + begin, static_cast<size_t>(end - begin));
+    });
+    return;
+  }
+  parallel(pool, loops.count(), grain_of(row_bytes), [&](int64_t begin, int64_t end, int) {
+    loops.each(begin, end, [&](const int64_t* at) {
+      std::memcpy(dst + at[1] * element_size, src + at[0] * element_size, static_cast<size_t>(row_bytes));
+    });
+  });
+}
+
+}  // namespace
+
+Steps::Steps(const Shape& shape) {
+  int64_t step = 1;
+  for (int i = shape.rank() - 1; i >= 0; --i) {
+    at[i] = step;
+    step *= shape[i];
+  }
+}
+
+void copy_strided(CopyLoops loops, const void* src, void* dst, size_t element_size, ThreadPool* pool) {
+  if (loops.empty()) return;
+  const Dim inner = loops.inner();
+  const bool contiguous = inner.step[0] == 1 && inner.step[1] == 1;
+  if (contiguous && inner.size * static_cast<int64_t>(element_size) >= 16) {
+    return copy_rows(loops, src, dst, static_cast<int64_t>(element_size), pool);
+  }
+  switch (element_size) {
+    case 1:
+      return copy_typed<uint8_t>(loops, src, dst, pool);
+    case 2:
+      return copy_typed<uint16_t>(loops, src, dst, pool);
+    case 4:
+      return copy_typed<uint32_t>(loops, src, dst, pool);
+    case 8:
+      return copy_typed<uint64_t>(loops, src, dst, pool);
+    default:
+      fail(LR_ERROR_UNSUPPORTED, "elements of %zu bytes cannot be copied", element_size);
+  }
+}
+
+void fill_elements(void* dst, int64_t count, const void* value, size_t element_size) {
+  if (count == 0) return;
+  CopyLoops loops;
+  loops.add({count, {0, 1}});
+  copy_strided(loops, value, dst, element_size, nullptr);
+}
+
+void copy_bytes(void* dst, const void* src, size_t bytes) {
+  if (bytes != 0 && dst != src) std::memcpy(dst, src, bytes);
+}
+
+}  // namespace lr
