@@ -217,7 +217,7 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
   if (!schema::VerifyMetaGraphBuffer(verifier)) fail(LR_ERROR_FORMAT, "the .ms model is damaged or truncated");
   const schema::MetaGraph& meta = *schema::GetMetaGraph(data);
   if (meta.obfuscate()) fail(LR_ERROR_UNSUPPORTED, "obfuscated .ms models are not offered");
-  if (meta.subGraph() == nullptr || meta.subGraph()->empty()) fail(LR_ERROR_FORMAT, "the model has no graph");
+  if (meta.subGraph() == nullptr || meta.subGraph()->size() == 0) fail(LR_ERROR_FORMAT, "the model has no graph");
 
   const size_t tensor_count = meta.allTensors() == nullptr ? 0 : meta.allTensors()->size();
   tensors_.reserve(tensor_count);
