@@ -1,0 +1,60 @@
+"""Imports MindIR files of mind_ir_version 0 to 3."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from converter.errors import Problem, SourceFormatError, UnsupportedError
+from converter.importers.mindir.build import Builder
+from converter.importers.mindir.faults import Malformed, Refusal
+from converter.importers.mindir.program import index, undefined_names
+from converter.importers.mindir.reader import Key, decryption, read_model
+from converter.importers.mindir.tensors import TensorStore, separate_parameters
+from converter.ir.graph import Model
+
+__all__ = ["load"]
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    decrypt_key: Key = "",
+    decrypt_mode: str = "AES-GCM",
+    weight_file: str | os.PathLike[str] = "",
+) -> Model:
+    """Reads a MindIR file into the converter's graph.
+
+    Args:
+        path: the ``.mindir`` file; ``<name>_graph.mindir`` when its weights lie in ``<name>_variables/``.
+        decrypt_key: key of an encrypted file: 16, 24 or 32 bytes, or those in hexadecimal.
+        decrypt_mode: "AES-GCM" or "AES-CBC".
+        weight_file: the folder with the weights of a split model, or a file in it, where it was moved.
+
+    Raises UnsupportedError listing every node that cannot be translated, SourceFileError, SourceFormatError,
+    DecryptError or UsageError.
+    """
+    source = Path(path)
+    decrypt = decryption(decrypt_key, decrypt_mode)
+    model = read_model(source, decrypt)
+    weights = _weights_folder(weight_file)
+    try:
+        parameters = separate_parameters(source, decrypt, weights) if undefined_names(model) else []
+        program = index(model, parameters, TensorStore(source, decrypt, weights))
+        return Builder(program, str(source)).model()
+    except Malformed as fault:
+        raise SourceFormatError(f"{source}: {fault}") from None
+    except Refusal as refusal:
+        problem = Problem("", "model", refusal.reason, refusal.attribute, refusal.suggestion)
+        raise UnsupportedError(str(source), [problem]) from None
+    except UnicodeDecodeError as error:
+        raise SourceFormatError(
+            f"{source}: a name in the model is not valid text ({error.reason}): it is damaged"
+        ) from None
+
+
+def _weights_folder(weight_file: str | os.PathLike[str]) -> Path | None:
+    if not os.fspath(weight_file):
+        return None
+    path = Path(weight_file)
+    return path if path.is_dir() else path.parent

@@ -1,0 +1,387 @@
+"""Primitives that move elements: shapes, slices, joins, gathers and scatters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from converter.importers.mindir.faults import Malformed, Refusal
+from converter.importers.mindir.registry import op
+from converter.importers.mindir.scope import Absent, Integers, Ints, Scalar, Scope
+from converter.ir.graph import Value
+from lite_runtime.types import DataType
+
+
+@op("Reshape")
+def reshape(b: Scope, x: Value, *, shape: Any) -> Value:
+    return b.add("Reshape", x, b.vector(shape))
+
+
+@op("Transpose")
+def transpose(b: Scope, x: Value, *, perm: Ints) -> Value:
+    if x.shape is not None and len(perm) == len(x.shape):
+        perm = [p % len(perm) for p in perm]
+    return b.add("Transpose", x, b.constant("perm", perm))
+
+
+@op("TransposeExtView")
+def swap_axes(b: Scope, x: Value, *, dim0: int, dim1: int) -> Value:
+    perm = list(range(b.rank(x)))
+    if not all(-len(perm) <= d < len(perm) for d in (dim0, dim1)):
+        raise Malformed(f"axes {dim0} and {dim1} do not lie in its {len(perm)} dimensions")
+    perm[dim0], perm[dim1] = perm[dim1], perm[dim0]
+    return b.add("Transpose", x, b.constant("perm", perm))
+
+
+@op("ExpandDims")
+def expand_dims(b: Scope, x: Value, *, axis: int) -> Value:
+    return b.add("ExpandDims", x, b.constant("axis", [axis]))
+
+
+@op("Squeeze")
+def squeeze(b: Scope, x: Value, *, axis: Ints = ()) -> Value:
+    return b.add("Squeeze", x, axis=list(axis) or [i for i, d in enumerate(b.static_shape(x)) if d == 1])
+
+
+@op("Flatten")
+def flatten(b: Scope, x: Value) -> Value:
+    return b.add("Flatten", x, axis=1)
+
+
+@op("FlattenExt")
+def flatten_range(b: Scope, x: Value, *, start_dim: int = 0, end_dim: int = -1) -> Value:
+    shape = x.shape
+    if shape is None:
+        raise Refusal("the number of dimensions of its input is unknown.")
+    start, end = start_dim % max(len(shape), 1), end_dim % max(len(shape), 1)
+    kept = [*shape[:start], -1, *shape[end + 1 :]]
+    if sum(d < 0 for d in kept) > 1:
+        raise Refusal("it needs an input of known size.", suggestion="Export with static shapes.")
+    return b.add("Reshape", x, b.constant("shape", kept))
+
+
+@op("Tile")
+def tile(b: Scope, x: Value, *, multiples: Ints) -> Value:
+    missing = len(multiples) - b.rank(x)
+    if missing > 0:
+        shape = b.static_shape(x)
+        x = b.add("Reshape", x, b.constant("padded_shape", [*[1] * missing, *shape]), tag="padded")
+    return b.add("TileFusion", x, b.constant("multiples", multiples))
+
+
+@op("BroadcastTo")
+def broadcast_to(b: Scope, x: Value, *, shape: Ints) -> Value:
+    """-1 keeps a dimension of the input; sizes that are only known at run time come from a product with ones."""
+    missing = len(shape) - b.rank(x)
+    assert x.shape is not None
+    wanted = [x.shape[i - missing] if d == -1 and i >= missing else d for i, d in enumerate(shape)]
+    if missing < 0 or min(wanted[:missing], default=1) < 0:
+        raise Malformed(f"{list(x.shape)} cannot be broadcast to {list(shape)}")
+    if min(wanted, default=0) >= 0:
+        return b.add("BroadcastTo", x, shape=wanted)
+    if x.dtype not in (DataType.FLOAT32, DataType.FLOAT16, DataType.INT32, DataType.INT64):
+        raise Refusal("it needs an input of known size.", suggestion="Export with static shapes.")
+    ones = np.ones([max(d, 1) if i >= 0 else d for i, d in enumerate(wanted)])
+    return b.add("MulFusion", x, b.constant("ones", ones, x.dtype.numpy))
+
+
+@op("Concat")
+def concat(b: Scope, tensors: list[Value], *, axis: int = 0) -> Value:
+    if not tensors:
+        raise Malformed("it joins nothing")
+    return b.add("Concat", *tensors, axis=axis)
+
+
+@op("Stack", "Pack", "StackExt")
+def stack(b: Scope, tensors: list[Value], *, axis: int = 0) -> Value:
+    if not tensors:
+        raise Malformed("it joins nothing")
+    return b.add("Stack", *tensors, axis=axis)
+
+
+@op("Unstack", "Unpack", "UnstackExtView")
+def unstack(b: Scope, x: Value, *, axis: int = 0, output_num: int | None = None) -> tuple[Value, ...]:
+    count = output_num if output_num is not None else _extent(b, x, axis)
+    return tuple(b.add_many("Unstack", x, outputs=_outputs(count), axis=axis))
+
+
+@op("Split")
+def split(
+    b: Scope, x: Value, *, axis: int = 0, output_num: int = 1, size_splits: Ints | None = None
+) -> tuple[Value, ...]:
+    sizes = list(size_splits or ())
+    if len(sizes) != output_num or min(sizes, default=0) < 0:
+        extent = x.shape[axis] if x.shape is not None and -len(x.shape) <= axis < len(x.shape) else -1
+        sizes = [extent // output_num] * output_num if extent >= 0 and output_num > 0 else []
+    return _split(b, x, axis, output_num, sizes)
+
+
+@op("SplitTensor", "SplitWithSize", "Chunk")
+def split_by_size(
+    b: Scope, x: Value, *, split_size: Ints | None = None, chunks: int | None = None, axis: int = 0
+) -> tuple[Value, ...]:
+    """Sizes in order, one size for all but the last, or a number of parts."""
+    extent = _extent(b, x, axis)
+    sizes = list(split_size or ())
+    if b.op != "SplitWithSize":
+        size = sizes[0] if sizes else -(-extent // max(chunks or 1, 1))
+        if size < 1:
+            raise Malformed(f"a part of size {size} is impossible")
+        sizes = [min(size, extent - start) for start in range(0, extent, size)]
+    return _split(b, x, axis, len(sizes), sizes)
+
+
+def _split(b: Scope, x: Value, axis: int, count: int, sizes: Sequence[int]) -> tuple[Value, ...]:
+    parts = b.add_many(
+        "Split", x, outputs=_outputs(count), output_num=count, axis=axis, size_splits=list(sizes) or None
+    )
+    return tuple(parts)
+
+
+def _outputs(count: int) -> int:
+    if not 0 < count <= 4096:
+        raise Malformed(f"{count} parts are impossible")
+    return count
+
+
+def _extent(b: Scope, x: Value, axis: int) -> int:
+    shape = b.static_shape(x)
+    if not -len(shape) <= axis < len(shape):
+        raise Malformed(f"axis {axis} does not lie in its {len(shape)} dimensions")
+    return shape[axis]
+
+
+@op("Gather")
+def gather(b: Scope, x: Value, indices: Any, *, axis: int = 0, batch_dims: int = 0) -> Value:
+    if batch_dims != 0:
+        raise Refusal(f"batch_dims = {batch_dims} is not supported, only 0.", attribute="batch_dims")
+    return b.add("Gather", x, _indices(b, indices), b.constant("axis", [axis]))
+
+
+@op("IndexSelect")
+def index_select(b: Scope, x: Value, *, axis: int, index: Any) -> Value:
+    return b.add("Gather", x, _indices(b, index), b.constant("axis", [axis]))
+
+
+@op("SelectExtView")
+def select_index(b: Scope, x: Value, *, axis: int, index: int) -> Value:
+    return b.add("Gather", x, b.constant("index", index), b.constant("axis", [axis]))
+
+
+@op("Embedding", "EmbeddingLookup")
+def embedding(b: Scope, first: Value, second: Value, offset: int = 0, *, max_norm: float | None = None) -> Value:
+    if max_norm is not None or offset:
+        raise Refusal("renormalised or shifted embeddings are not supported.", attribute="max_norm")
+    indices, table = (first, second) if b.op == "Embedding" else (second, first)
+    return b.add("Gather", table, _indices(b, indices), b.constant("axis", [0]))
+
+
+@op("GatherD")
+def gather_d(b: Scope, x: Value, *, axis: int, index: Any) -> Value:
+    return b.add("GatherD", x, b.constant("dim", [axis]), _indices(b, index))
+
+
+@op("GatherNd")
+def gather_nd(b: Scope, x: Value, indices: Any) -> Value:
+    return b.add("GatherNd", x, _indices(b, indices))
+
+
+def _indices(b: Scope, operand: Any) -> Value:
+    """Indices are int32 in .ms; constants are converted here, others by a pass."""
+    value = b.tensor(operand)
+    return value if value.data is None else b.constant("indices", value.data)
+
+
+@op("ScatterNd")
+def scatter_nd(b: Scope, indices: Any, updates: Value, shape: Any) -> Value:
+    return b.add("ScatterNd", _indices(b, indices), updates, b.vector(shape))
+
+
+@op("TensorScatterUpdate", "ScatterNdUpdate")
+def scatter_update(b: Scope, x: Value, indices: Any, updates: Value) -> Value:
+    return b.add("ScatterNdUpdate", x, _indices(b, indices), updates)
+
+
+@op("TensorScatterAdd")
+def scatter_add(b: Scope, x: Value, indices: Any, updates: Value) -> Value:
+    return b.add("TensorScatterAdd", x, _indices(b, indices), updates)
+
+
+@op("StridedSlice")
+def strided_slice(
+    b: Scope,
+    x: Value,
+    *,
+    begin: Any,
+    end: Any,
+    strides: Any,
+    begin_mask: int = 0,
+    end_mask: int = 0,
+    ellipsis_mask: int = 0,
+    new_axis_mask: int = 0,
+    shrink_axis_mask: int = 0,
+) -> Value:
+    """Masks may have bits beyond the given positions; those mean nothing."""
+    known = (1 << len(begin)) - 1 if isinstance(begin, tuple) else (1 << 31) - 1
+    return b.add(
+        "StridedSlice",
+        x,
+        b.vector(begin, "begin"),
+        b.vector(end, "end"),
+        b.vector(strides, "strides"),
+        begin_mask=begin_mask & known,
+        end_mask=end_mask & known,
+        ellipsis_mask=ellipsis_mask & known,
+        new_axis_mask=new_axis_mask & known,
+        shrink_axis_mask=shrink_axis_mask & known,
+    )
+
+
+@op("Slice")
+def slice_op(b: Scope, x: Value, *, begin: Any, size: Any) -> Value:
+    axes = list(range(b.rank(x)))
+    return b.add("SliceFusion", x, b.vector(begin, "begin"), b.vector(size, "size"), axes=axes)
+
+
+@op("SliceExt", "Narrow")
+def slice_axis(
+    b: Scope, x: Value, *, axis: int, start: int, end: int | None = None, length: int = 0, step: int = 1
+) -> Value:
+    rank = b.rank(x)
+    if not -rank <= axis < rank:
+        raise Malformed(f"axis {axis} does not lie in its {rank} dimensions")
+    if end is None:
+        end = start + length if start + length != 0 or start >= 0 else 2**31 - 1
+    position = axis % rank
+    kept = (1 << position) - 1
+    return b.add(
+        "StridedSlice",
+        x,
+        b.constant("begin", [0] * position + [start]),
+        b.constant("end", [0] * position + [min(end, 2**31 - 1)]),
+        b.constant("strides", [1] * position + [step]),
+        begin_mask=kept,
+        end_mask=kept,
+    )
+
+
+@op("Pad")
+def pad(b: Scope, x: Value, *, paddings: Any) -> Value:
+    return _padded(b, x, paddings, "CONSTANT")
+
+
+@op("MirrorPad")
+def mirror_pad(b: Scope, x: Value, *, paddings: Any, mode: str = "REFLECT") -> Value:
+    if mode.upper() not in ("REFLECT", "SYMMETRIC"):
+        raise Refusal(f"the mode {mode} is not supported.", attribute="mode")
+    return _padded(b, x, paddings, mode.upper())
+
+
+@op("PadV3", "ConstantPadND", "ReflectionPad2D")
+def pad_from_last(
+    b: Scope,
+    x: Value,
+    *,
+    paddings: Ints | None = None,
+    padding: Ints | None = None,
+    constant_value: float | None = None,
+    value: float | None = None,
+    mode: str = "constant",
+) -> Value:
+    """Amounts before and after for each axis, beginning with the last one."""
+    amounts = list(paddings if paddings is not None else padding or ())
+    count = len(amounts) // 2
+    if len(amounts) % 2 or count > b.rank(x):
+        raise Malformed(f"paddings {amounts} do not fit its {b.rank(x)} dimensions")
+    pairs = [[amounts[2 * i], amounts[2 * i + 1]] for i in reversed(range(count))]
+    every = [[0, 0]] * (b.rank(x) - count) + pairs
+    if b.op == "ReflectionPad2D" or mode == "reflect":
+        return _padded(b, x, tuple(every), "REFLECT")
+    if mode != "constant":
+        raise Refusal(f"the mode {mode} is not supported.", attribute="mode")
+    return _padded(b, x, tuple(every), "CONSTANT", constant_value or value or 0.0)
+
+
+def _padded(b: Scope, x: Value, paddings: Any, mode: str, fill: float = 0.0) -> Value:
+    if isinstance(paddings, Value) and paddings.data is not None:
+        paddings = paddings.data
+    try:
+        amounts = np.array(paddings, np.int64)
+    except (TypeError, ValueError):
+        raise Refusal("its amounts are only known at run time.", attribute="paddings") from None
+    if amounts.ndim != 2 or amounts.shape[1] != 2:
+        raise Malformed(f"paddings of shape {list(amounts.shape)} are not pairs of amounts")
+    if amounts.size and (amounts.min() < 0 or amounts.max() >= 2**31):
+        raise Refusal("negative padding is not supported.", attribute="paddings")
+    return b.add("PadFusion", x, b.constant("paddings", amounts), padding_mode=mode, constant_value=fill or None)
+
+
+@op("OneHot", "OneHotExt")
+def one_hot(b: Scope, x: Value, *, depth: int, on_value: Any = 1.0, off_value: Any = 0.0, axis: int = -1) -> Value:
+    values = [b.tensor(v) for v in (on_value, off_value)]
+    return b.add("OneHot", x, b.constant("depth", [depth]), *values, axis=axis)
+
+
+@op("ReverseV2")
+def reverse(b: Scope, x: Value, *, axis: Ints) -> Value:
+    return b.add("ReverseV2", x, axis=list(axis))
+
+
+@op("ReverseSequence")
+def reverse_sequence(b: Scope, x: Value, lengths: Value, *, seq_dim: int, batch_dim: int = 0) -> Value:
+    return b.add("ReverseSequence", x, lengths, seq_dim=seq_dim, batch_dim=batch_dim)
+
+
+@op("Triu", "Tril")
+def triangle(b: Scope, x: Value, *, diagonal: int = 0) -> Value:
+    shape = b.static_shape(x)
+    if len(shape) < 2:
+        raise Malformed("its input is not a matrix")
+    keep = np.triu if b.op == "Triu" else np.tril
+    mask = np.broadcast_to(keep(np.ones(shape[-2:], bool), diagonal), shape)
+    kind = x.dtype.numpy if x.dtype != DataType.UNKNOWN else np.float32
+    return b.add("Select", b.constant("mask", mask, np.bool_), x, b.constant("zeros", np.zeros(shape), kind))
+
+
+def _filled(b: Scope, shape: Ints, number: float, dtype: DataType) -> Value:
+    if min(shape, default=0) < 0 or int(np.prod(shape, dtype=np.float64)) > 2**28:
+        raise Malformed(f"a tensor of shape {list(shape)} is impossible")
+    return b.constant("filled", np.full(tuple(shape), number), dtype.numpy)
+
+
+@op("Fill", "FillV2", "FillScalar", "Zeros", "Ones")
+def fill(b: Scope, *, shape: Any, value: float | None = None, dtype: DataType | None = None) -> Value:
+    number = value if value is not None else float(b.op == "Ones")
+    kind = dtype if dtype is not None else b.result_dtype()
+    if kind == DataType.UNKNOWN:
+        kind = DataType.FLOAT32
+    if isinstance(shape, (Integers, Scalar)) or (
+        isinstance(shape, tuple) and any(not isinstance(d, int) for d in shape)
+    ):
+        return b.add("Fill", b.constant("value", number, kind.numpy), b.vector(shape))
+    return _filled(b, [int(d) for d in (shape if isinstance(shape, tuple) else (shape,))], number, kind)
+
+
+@op("NonZero", "Unique", "Size", "Rank")
+def unchanged(b: Scope, x: Value) -> Any:
+    if b.op == "Unique":
+        return tuple(b.add_many("Unique", x, outputs=2))
+    return b.add(b.op, x)
+
+
+@op("Identity", "StopGradient", "TensorMove", "Copy", "Contiguous", "Clone", "Load", "Detach")
+def identity(b: Scope, x: Any, monad: Any = None) -> Any:
+    return x
+
+
+@op("Dropout", "DropoutExt")
+def dropout(b: Scope, x: Any) -> tuple[Any, ...]:
+    """Inference keeps everything."""
+    return (x, Absent("the mask of a dropout"))
+
+
+@op("Dropout2D", "Dropout3D")
+def dropout_channels(b: Scope, x: Any) -> tuple[Any, ...]:
+    return (x, Absent("the mask of a dropout"))
