@@ -10,25 +10,27 @@
 
 namespace lr {
 
-// Element-wise float functions y[i] = f(x[i]; a, b); y may equal x. Documented maximal error is in the
-// implementation. X(name, meaning of a and b)
-#define LR_UNARY_KERNELS(X)                                                                                            \
-  X(abs)                                                                                                               \
-  X(neg)                                                                                                               \
-  X(square)                                                                                                            \
-  X(sqrt)                                                                                                              \
-  X(rsqrt) X(reciprocal) X(exp) X(log) X(sin) X(cos) X(erf) X(floor) X(ceil) X(round) /* half to even */               \
-      X(tanh) X(sigmoid) X(swish) X(hswish) X(hsigmoid) X(gelu) /* erf */ X(gelu_tanh) X(softplus) X(softsign) X(mish) \
-          X(sign) X(clamp) /* min(max(x, a), b) */                                                                     \
-      X(leaky_relu)        /* x < 0 ? a * x : x */                                                                     \
-      X(elu)               /* x < 0 ? a * (e^x - 1) : x */                                                             \
-      X(affine)            /* a * x + b */
+// Element-wise float functions y[i] = f(x[i]; a, b); y may equal x. Their errors are stated in unary.cc.
+// Those whose name does not say all:
+//   round      half to even
+//   gelu       with erf; gelu_tanh is the approximation with tanh
+//   clamp      min(max(x, a), b); NaN stays
+//   leaky_relu x < 0 ? a * x : x
+//   elu        x < 0 ? a * (e^x - 1) : x
+//   affine     a * x + b
+// clang-format off
+#define LR_UNARY_KERNELS(X) \
+  X(abs) X(neg) X(sign) X(square) X(sqrt) X(rsqrt) X(reciprocal) X(floor) X(ceil) X(round) \
+  X(exp) X(log) X(sin) X(cos) X(erf) X(tanh) X(sigmoid) X(softplus) X(softsign) \
+  X(swish) X(mish) X(gelu) X(gelu_tanh) X(hswish) X(hsigmoid) \
+  X(clamp) X(leaky_relu) X(elu) X(affine)
+// clang-format on
 
-// Element-wise float functions of two arrays; z may equal x or y.
+// Element-wise float functions of two arrays; z may equal x or y; NaN in either operand gives NaN.
 // Each exists as vv (both arrays), vs (y is one value) and sv (x is one value).
 #define LR_BINARY_KERNELS(X) X(add) X(sub) X(mul) X(div) X(max) X(min) X(squared_difference)
 
-// Reductions of n contiguous floats to one.
+// Reductions of n contiguous floats to one. max and min: NaN if there is one; -inf and +inf for n = 0.
 #define LR_REDUCE_KERNELS(X) X(sum) X(max) X(min) X(sum_square) X(sum_abs)
 
 // One call of the GEMM micro-kernel: for up to gemm_mr rows and n columns,
@@ -68,54 +70,66 @@ struct PoolF32 {
   float lo, hi;
 };
 
+// All other kernels: X(name, result, parameters). Contracts:
+//   gemm_f32 depthwise_f32 max_pool_f32 avg_pool_f32   see the structs; a NaN tap gives a NaN maximum
+//   scale_shift_f32  y[i] = x[i] * scale[i] + shift[i]; y may equal x
+//   prelu_f32        y[i] = x[i] < 0 ? x[i] * slope[i] : x[i]; y may equal x
+//   axpy_f32         acc[i] += a * x[i]
+//   dot_f32          sum of x[i] * y[i]
+//   softmax_f32      softmax of one row; y may equal x
+//   log_softmax_f32  its logarithm; y may equal x
+//   layer_norm_f32   y = (x - mean) / sqrt(variance + epsilon) * gamma + beta over one row; gamma and beta may be
+//                    null; y may equal x
+//   transpose_32     dst[c][r] = src[r][c] for 4-byte elements; strides in elements
+//   f16_to_f32       exact; NaN becomes quiet
+//   f32_to_f16       to nearest, half to even; NaN becomes quiet
+#define LR_OTHER_KERNELS(X)                                                                                           \
+  X(gemm_f32, void, (const GemmF32& g))                                                                               \
+  X(depthwise_f32, void, (const DepthwiseF32& d))                                                                     \
+  X(max_pool_f32, void, (const PoolF32& p))                                                                           \
+  X(avg_pool_f32, void, (const PoolF32& p))                                                                           \
+  X(scale_shift_f32, void, (const float* x, const float* scale, const float* shift, float* y, size_t n))              \
+  X(prelu_f32, void, (const float* x, const float* slope, float* y, size_t n))                                        \
+  X(axpy_f32, void, (float a, const float* x, float* acc, size_t n))                                                  \
+  X(dot_f32, float, (const float* x, const float* y, size_t n))                                                       \
+  X(softmax_f32, void, (const float* x, float* y, size_t n))                                                          \
+  X(log_softmax_f32, void, (const float* x, float* y, size_t n))                                                      \
+  X(layer_norm_f32, void, (const float* x, const float* gamma, const float* beta, float epsilon, float* y, size_t n)) \
+  X(transpose_32, void,                                                                                               \
+    (const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols))             \
+  X(f16_to_f32, void, (const uint16_t* x, float* y, size_t n))                                                        \
+  X(f32_to_f16, void, (const float* x, uint16_t* y, size_t n))
+
 struct Kernels {
   const char* tier;
   size_t gemm_mr, gemm_nr;
-  void (*gemm_f32)(const GemmF32&);
-  void (*depthwise_f32)(const DepthwiseF32&);
-  void (*max_pool_f32)(const PoolF32&);
-  void (*avg_pool_f32)(const PoolF32&);
 
-#define LR_DECLARE_UNARY(name) void (*name)(const float* x, float* y, size_t n, float a, float b);
+#define LR_DECLARE(name, result, parameters) result(*name) parameters;
+  LR_OTHER_KERNELS(LR_DECLARE)
+#undef LR_DECLARE
+
+#define LR_DECLARE(name) void (*name)(const float* x, float* y, size_t n, float a, float b);
   struct Unary {
-    LR_UNARY_KERNELS(LR_DECLARE_UNARY)
+    LR_UNARY_KERNELS(LR_DECLARE)
   } unary;
-#undef LR_DECLARE_UNARY
+#undef LR_DECLARE
 
   struct Binary {
-    void (*vv)(const float*, const float*, float*, size_t);
-    void (*vs)(const float*, float, float*, size_t);
-    void (*sv)(float, const float*, float*, size_t);
+    void (*vv)(const float* x, const float* y, float* z, size_t n);
+    void (*vs)(const float* x, float y, float* z, size_t n);
+    void (*sv)(float x, const float* y, float* z, size_t n);
   };
-#define LR_DECLARE_BINARY(name) Binary name;
+#define LR_DECLARE(name) Binary name;
   struct BinaryTable {
-    LR_BINARY_KERNELS(LR_DECLARE_BINARY)
+    LR_BINARY_KERNELS(LR_DECLARE)
   } binary;
-#undef LR_DECLARE_BINARY
+#undef LR_DECLARE
 
-#define LR_DECLARE_REDUCE(name) float (*name)(const float* x, size_t n);
+#define LR_DECLARE(name) float (*name)(const float* x, size_t n);
   struct Reduce {
-    LR_REDUCE_KERNELS(LR_DECLARE_REDUCE)
+    LR_REDUCE_KERNELS(LR_DECLARE)
   } reduce;
-#undef LR_DECLARE_REDUCE
-
-  // y[i] = x[i] * scale[i] + shift[i]; y may equal x.
-  void (*scale_shift_f32)(const float* x, const float* scale, const float* shift, float* y, size_t n);
-  // y[i] = x[i] < 0 ? x[i] * slope[i] : x[i]; y may equal x.
-  void (*prelu_f32)(const float* x, const float* slope, float* y, size_t n);
-  // acc[i] += a * x[i]
-  void (*axpy_f32)(float a, const float* x, float* acc, size_t n);
-  float (*dot_f32)(const float* x, const float* y, size_t n);
-  // Softmax (or its logarithm) of one row; y may equal x.
-  void (*softmax_f32)(const float* x, float* y, size_t n);
-  void (*log_softmax_f32)(const float* x, float* y, size_t n);
-  // y = (x - mean) / sqrt(variance + epsilon) * gamma + beta over one row; gamma, beta may be null.
-  void (*layer_norm_f32)(const float* x, const float* gamma, const float* beta, float epsilon, float* y, size_t n);
-  // dst[c][r] = src[r][c] for 4-byte elements; strides in elements.
-  void (*transpose_32)(const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows,
-                       size_t cols);
-  void (*f16_to_f32)(const uint16_t* x, float* y, size_t n);
-  void (*f32_to_f16)(const float* x, uint16_t* y, size_t n);  // round to nearest even
+#undef LR_DECLARE
 };
 
 // The table of this CPU's best tier, or of the tier named by the environment variable LITE_RUNTIME_ISA.

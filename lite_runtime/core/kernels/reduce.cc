@@ -1,14 +1,14 @@
 // Reductions of one row, and the row functions built on them.
 //
 // Sums: four vector accumulators over at most kChunk values, chunks added in double; the relative error
-// is that of adding kChunk / (4 kLanes) floats, whatever n is.
+// is that of adding 64 floats one after another, whatever n is.
 #include "simd/math.h"
 #include "table.h"
 
 namespace lr {
 namespace LR_TIER {
 
-constexpr size_t kChunk = 2048;
+constexpr size_t kChunk = 4 * kLanes * 64;
 
 // Sum over i < n of f(full(i)) in chunks; f(i) gives kLanes terms, part(i, left) the last ones with
 // zeros in the missing lanes.

@@ -38,7 +38,12 @@ UNARY(swish, finite_below(x) * sigmoid(x))
 UNARY(hsigmoid, clamp(x + splat(3.f), zero, splat(6.f)) * splat(1.f / 6))
 UNARY(hswish, finite_below(x) * clamp(x + splat(3.f), zero, splat(6.f)) * splat(1.f / 6))
 UNARY(gelu, finite_below(x) * splat(0.5f) * (one + erf(x * splat(0.707106781f))))
-UNARY(softsign, x / (one + abs(x)))
+// Beyond 1e30 the result is 1, and infinity / infinity must not happen.
+LR_INLINE vf softsign(vf x) {
+  const vf t = clamp(x, splat(-1e30f), splat(1e30f));
+  return t / (splat(1.f) + abs(t));
+}
+UNARY(softsign, softsign(x))
 UNARY(sign, select(x < zero, -one, select(zero < x, one, x)))
 UNARY(clamp, clamp(x, a, b))
 UNARY(leaky_relu, select(x < zero, x* a, x))

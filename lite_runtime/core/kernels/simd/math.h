@@ -7,9 +7,9 @@
 //   log       1 ulp    full range; log(0) = -inf, log(negative) = NaN
 //   log1p_01  2 ulp    0 <= x <= 1
 //   sin, cos  2 ulp    |x| <= 8192 (and 1e-11 absolute near zeros); the C library's beyond
-//   tanh      4 ulp    full range
-//   erf       4 ulp    full range
-//   sigmoid   3 ulp    x > -87; results below 2^-126 may become 0
+//   tanh      6 ulp    full range
+//   erf       6 ulp    full range
+//   sigmoid   3 ulp    full range; results below 2^-126 become 0
 #pragma once
 
 #include <math.h>
@@ -79,11 +79,12 @@ LR_INLINE vf exp(vf x) {
   return e * exp2_int(half) * exp2_int(p.n - half);  // two steps reach denormals and overflow
 }
 
-// e^x for x <= 0 where results below 2^-126 may be flushed: one scaling step.
+// e^x for x <= 0 with results below 2^-126 flushed to zero: one scaling step.
 LR_INLINE vf exp_nonpositive(vf x) {
-  const ExpParts p = exp_parts(max(splat(-87.f), x));
+  const vf least = splat(-87.3365402f);
+  const ExpParts p = exp_parts(max(least, x));
   const vf e = (fma(p.r * p.r, p.tail, p.r) + splat(1.f)) * exp2_int(p.n);
-  return select(x < splat(-87.f), splat(0.f), e);
+  return select(x < least, splat(0.f), e);
 }
 
 LR_INLINE vf expm1(vf x) {
