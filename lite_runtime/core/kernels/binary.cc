@@ -24,7 +24,7 @@ LR_INLINE vf min_nan(vf x, vf y) { return select(is_nan(x), x, min(x, y)); }
 
 BINARY(add, x + y)
 BINARY(sub, x - y)
-BINARY(mul, x* y)
+BINARY(mul, (x * y))
 BINARY(div, x / y)
 BINARY(max, max_nan(x, y))
 BINARY(min, min_nan(x, y))

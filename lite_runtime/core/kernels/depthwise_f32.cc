@@ -10,11 +10,13 @@ template <class Body>
 LR_INLINE void each_channels(size_t channels, Body body) {
   size_t c = 0;
   for (; c + kLanes <= channels; c += kLanes) {
-    body(c, [](const float* p) { return load(p); }, [](float* p, vf v) { store(p, v); });
+    body(
+        c, [](const float* p) { return load(p); }, [](float* p, vf v) { store(p, v); });
   }
   const size_t left = channels - c;
   if (left == 0) return;
-  body(c, [=](const float* p) { return load_part(p, left); }, [=](float* p, vf v) { store_part(p, v, left); });
+  body(
+      c, [=](const float* p) { return load_part(p, left); }, [=](float* p, vf v) { store_part(p, v, left); });
 }
 
 // kPixels pixels at once, so that each weight is loaded once for all of them.

@@ -81,8 +81,8 @@ struct PoolF32 {
 //   layer_norm_f32   y = (x - mean) / sqrt(variance + epsilon) * gamma + beta over one row; gamma and beta may be
 //                    null; y may equal x
 //   transpose_32     dst[c][r] = src[r][c] for 4-byte elements; strides in elements
-//   f16_to_f32       exact; NaN becomes quiet
-//   f32_to_f16       to nearest, half to even; NaN becomes quiet
+//   f16_to_f32       exact; NaN becomes some quiet NaN
+//   f32_to_f16       to nearest, half to even; NaN becomes some quiet NaN
 #define LR_OTHER_KERNELS(X)                                                                                           \
   X(gemm_f32, void, (const GemmF32& g))                                                                               \
   X(depthwise_f32, void, (const DepthwiseF32& d))                                                                     \

@@ -1,4 +1,5 @@
-// Data movement and storage conversion. Results are the same bits on every tier.
+// Data movement and storage conversion. Results are the same bits on every tier (NaN
+// aside: its payload may be lost).
 #include "simd/simd.h"
 #include "table.h"
 

@@ -11,13 +11,18 @@ struct Tile {
   size_t rows, vectors;
 };
 
-#define LR_TILE_scalar Tile{4, 4}
-#define LR_TILE_sse2 Tile{4, 2}
-#define LR_TILE_avx2 Tile{6, 2}
+#define LR_TILE_scalar \
+  Tile { 4, 4 }
+#define LR_TILE_sse2 \
+  Tile { 4, 2 }
+#define LR_TILE_avx2 \
+  Tile { 6, 2 }
 #if defined(__aarch64__)
-#define LR_TILE_neon Tile{8, 2}
+#define LR_TILE_neon \
+  Tile { 8, 2 }
 #else
-#define LR_TILE_neon Tile{4, 2}
+#define LR_TILE_neon \
+  Tile { 4, 2 }
 #endif
 
 constexpr Tile kTile = LR_CONCAT(LR_TILE_, LR_TIER);

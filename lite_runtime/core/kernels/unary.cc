@@ -20,7 +20,7 @@ LR_INLINE vf finite_below(vf x) { return max(splat(-3.4e38f), x); }
 
 UNARY(abs, abs(x))
 UNARY(neg, -x)
-UNARY(square, x* x)
+UNARY(square, (x * x))
 UNARY(sqrt, sqrt(x))
 UNARY(rsqrt, one / sqrt(x))
 UNARY(reciprocal, one / x)
@@ -38,6 +38,7 @@ UNARY(swish, finite_below(x) * sigmoid(x))
 UNARY(hsigmoid, clamp(x + splat(3.f), zero, splat(6.f)) * splat(1.f / 6))
 UNARY(hswish, finite_below(x) * clamp(x + splat(3.f), zero, splat(6.f)) * splat(1.f / 6))
 UNARY(gelu, finite_below(x) * splat(0.5f) * (one + erf(x * splat(0.707106781f))))
+
 // Beyond 1e30 the result is 1, and infinity / infinity must not happen.
 LR_INLINE vf softsign(vf x) {
   const vf t = clamp(x, splat(-1e30f), splat(1e30f));
@@ -46,7 +47,7 @@ LR_INLINE vf softsign(vf x) {
 UNARY(softsign, softsign(x))
 UNARY(sign, select(x < zero, -one, select(zero < x, one, x)))
 UNARY(clamp, clamp(x, a, b))
-UNARY(leaky_relu, select(x < zero, x* a, x))
+UNARY(leaky_relu, select(x < zero, (x * a), x))
 UNARY(elu, select(x < zero, expm1(x) * a, x))
 UNARY(affine, fma(a, x, b))
 UNARY(softplus, max(zero, x) + log1p_01(exp(-abs(x))))
@@ -63,7 +64,7 @@ UNARY(gelu_tanh, gelu_tanh(x))
 LR_INLINE vf mish(vf x) {
   const vf e = exp(min(splat(20.f), x));
   const vf m = e * (e + splat(2.f));
-  return finite_below(x) * (m / (m + splat(2.f)));
+  return finite_below(x) * div_fast(m, m + splat(2.f));
 }
 UNARY(mish, mish(x))
 

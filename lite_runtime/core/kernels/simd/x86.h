@@ -40,7 +40,7 @@ LR_INLINE vf operator*(vf a, vf b) { return {LR_PS(mul)(a.v, b.v)}; }
 LR_INLINE vf operator/(vf a, vf b) { return {LR_PS(div)(a.v, b.v)}; }
 LR_INLINE vi operator+(vi a, vi b) { return {LR_SI(add)(a.v, b.v)}; }
 LR_INLINE vi operator-(vi a, vi b) { return {LR_SI(sub)(a.v, b.v)}; }
-LR_INLINE vi operator&(vi a, vi b) { return {LR_LOGIC (and)(a.v, b.v)}; }
+LR_INLINE vi operator&(vi a, vi b) { return {LR_LOGIC(and)(a.v, b.v)}; }
 LR_INLINE vi operator|(vi a, vi b) { return {LR_LOGIC(or)(a.v, b.v)}; }
 LR_INLINE vi operator^(vi a, vi b) { return {LR_LOGIC(xor)(a.v, b.v)}; }
 template <int kBits>
