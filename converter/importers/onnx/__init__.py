@@ -1,0 +1,33 @@
+"""Reads ONNX models, opset 7 to the newest that the installed onnx package knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from converter.importers.onnx import (  # noqa: F401  (each registers its lowerings)
+    activation,
+    constant,
+    control,
+    elementwise,
+    indexing,
+    linear,
+    movement,
+    normalization,
+    pooling,
+    recurrent,
+    reduction,
+    resize,
+    trigonometry,
+)
+from converter.importers.onnx.importer import Importer
+from converter.importers.onnx.reader import read
+from converter.ir.graph import Model
+
+
+def load(path: str | Path) -> Model:
+    """The model in the file, with .ms operators and their layouts.
+
+    Inputs and outputs keep their names, order, shapes and element types. Raises SourceFileError,
+    SourceFormatError, InvalidGraphError, or UnsupportedError listing every node that has no exact equivalent.
+    """
+    return Importer(read(path)).run()

@@ -1,0 +1,441 @@
+"""Walks an ONNX graph and lowers every node to .ms operators.
+
+For each node in turn: find the types of its results, fold it if it is constant, else lower it by the table
+(``registry``), else replace it by its function body (the model's own, or ONNX's definition of the operator).
+Nodes for which nothing applies are gathered and reported together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TypeProto, defs, helper
+
+from converter.errors import InvalidGraphError, Problem, UnsupportedError
+from converter.importers.onnx import folding, inference
+from converter.importers.onnx.builder import Builder
+from converter.importers.onnx.reader import OnnxFile
+from converter.importers.onnx.registry import BECAME_INPUTS, Entry, Refused, find
+from converter.importers.onnx.scope import Scope
+from converter.importers.onnx.tensors import dtype_of, shape_of, to_array, type_name
+from converter.ir.graph import Graph, Model, Value
+from lite_runtime.types import DataType
+
+FMK_ONNX = 2
+_MAX_DEPTH = 64
+NO_LOWERING = "no combination of .ms operators is known that computes it."
+
+
+class Importer:
+    """Imports one file; use ``run`` once."""
+
+    def __init__(self, file: OnnxFile) -> None:
+        self.file = file
+        self.model = Model([Graph("main")], file.source, FMK_ONNX)
+        self.problems: list[Problem] = []
+        self.functions = {(f.domain, f.name): f for f in file.model.functions}
+        self.depth = 0
+        # Results of refused nodes, and what was made of them: their types may be unknown for that reason alone.
+        self.doubtful: set[Value] = set()
+
+    def run(self) -> Model:
+        proto = inference.infer_model(self.file.model).graph
+        scope = Scope(self.model.main, "", self.file.opsets, types=inference.graph_types(proto))
+        for name, data in self.file.weights.items():
+            if data is not None:
+                scope.define_constant(name, data)
+        for info in proto.input:
+            if info.name not in self.file.weights:
+                self.add_input(scope, info.name, info.type)
+        self.nodes(self.live_nodes(proto), scope)
+        for info in proto.output:
+            scope.graph.outputs.append(self.output(scope, info.name))
+        if self.problems:
+            raise UnsupportedError(self.file.source, self.problems)
+        for graph in self.model.graphs:
+            graph.cleanup()
+        return self.model
+
+    # Inputs and outputs of graphs
+
+    def add_input(self, scope: Scope, name: str, type_proto: TypeProto) -> Value:
+        self.check_type(name, type_proto, f"input '{name}'", "Input")
+        value = scope.graph.add_input(scope.prefix + name, dtype_of(type_proto), shape_of(type_proto))
+        scope.define(name, value)
+        return value
+
+    def output(self, scope: Scope, name: str) -> Value:
+        """The value of a graph output: made by a node of this graph and not an output already."""
+        value = self.lookup(scope, name, "graph output")
+        graph = scope.graph
+        if value.producer is None or graph.is_output(value) or value.producer not in graph.nodes:
+            kept = value
+            value = graph.add("Cast", [kept, graph.constant(f"{name}/type", np.array(int(kept.dtype), np.int32))], f"{name}/copy").output
+            value.dtype, value.shape = kept.dtype, kept.shape
+        value.name = scope.prefix + name
+        return value
+
+    def inline(self, proto: GraphProto, scope: Scope) -> list[Value]:
+        """Lowers a sub-graph's nodes into the scope's graph; its inputs must be defined. Gives its outputs.
+
+        In a graph of its own every output is made by a node of that graph, as the .ms format wants it.
+        """
+        scope.types = {**inference.graph_types(proto), **scope.types}
+        for tensor in proto.initializer:
+            data = to_array(tensor, self.file.source)
+            if data is not None:
+                scope.define_constant(tensor.name, data)
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise InvalidGraphError(f"{self.file.source}: sub-graphs are nested deeper than {_MAX_DEPTH}")
+        try:
+            self.nodes(self.live_nodes(proto), scope)
+        finally:
+            self.depth -= 1
+        if scope.parent is not None and scope.graph is scope.parent.graph:
+            return [self.lookup(scope, info.name, "sub-graph output") for info in proto.output]
+        for info in proto.output:
+            scope.graph.outputs.append(self.output(scope, info.name))
+        outputs, scope.graph.outputs = scope.graph.outputs, []
+        return outputs
+
+    def lookup(self, scope: Scope, name: str, reader: str) -> Value:
+        value = scope.lookup(name)
+        if value is None:
+            raise InvalidGraphError(
+                f"{self.file.source}: {reader} reads '{name}', which nothing before it makes. "
+                "The model is invalid: check the exporter."
+            )
+        return value
+
+    # Nodes
+
+    def live_nodes(self, graph: GraphProto) -> list[NodeProto]:
+        """The nodes that the graph's outputs depend on, in order."""
+        needed = {info.name for info in graph.output}
+        kept = []
+        for node in reversed(graph.node):
+            if any(name in needed for name in node.output if name):
+                kept.append(node)
+                needed.update(names_read(node))
+        return kept[::-1]
+
+    def nodes(self, nodes: Iterable[NodeProto], scope: Scope) -> None:
+        for node in nodes:
+            self.node(node, scope)
+
+    def node(self, node: NodeProto, scope: Scope) -> None:
+        node = resolved(node, scope)
+        label = scope.prefix + (node.name or next((o for o in node.output if o), node.op_type))
+        inputs = [self.lookup(scope, name, f"{node.op_type} '{label}'") if name else None for name in node.input]
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        version = scope.opsets.get(domain, 1)
+        schema = find_schema(domain, node.op_type, version)
+        self.infer_types(node, schema, inputs, scope)
+        if self.fold(node, inputs, scope):
+            return
+        try:
+            for name in (*node.input, *node.output):
+                if name and name in scope.types:
+                    self.check_type(name, scope.types[name], f"'{name}'", node.op_type)
+        except Refused as refusal:
+            self.refuse(node, label, refusal, inputs, scope)
+            return
+        try:
+            self.lower(node, label, domain, version, schema, inputs, scope)
+        except Refused as refusal:
+            self.define(node, label, schema, version, refusal, inputs, scope)
+
+    def infer_types(
+        self, node: NodeProto, schema: defs.OpSchema | None, inputs: Sequence[Value | None], scope: Scope
+    ) -> None:
+        known = {name: value for name, value in zip(node.input, inputs) if value is not None}
+        for name, value in known.items():
+            found = inference.type_of(value)
+            if found is not None:
+                scope.types[name] = found
+        for name, found in inference.infer_node(node, schema, known, scope.types, scope.opsets).items():
+            merged = inference.merged(found, scope.types.get(name))
+            if name and merged is not None:
+                scope.types[name] = merged
+
+    def fold(self, node: NodeProto, inputs: Sequence[Value | None], scope: Scope) -> bool:
+        """Defines the node's results as constants if they are known now."""
+        if node.op_type == "Shape" and inputs and inputs[0] is not None:
+            return self.fold_shape(node, inputs[0], scope)
+        if node.op_type == "Constant" or not all(v is None or v.is_const for v in inputs):
+            return False
+        arrays = {name: v.data for name, v in zip(node.input, inputs) if v is not None and v.data is not None}
+        wanted = [name for name in node.output if name]
+        shapes = [shape_of(scope.types.get(name)) for name in wanted]
+        if not folding.foldable(node, list(arrays.values()), shapes):
+            return False
+        results = folding.fold(node, arrays, scope.opsets)
+        if results is None or len(results) != len(wanted):
+            return False
+        dtypes = [dtype_of(scope.types.get(name)) for name in wanted]
+        if any(d == DataType.UNKNOWN or r.dtype != d.numpy for d, r in zip(dtypes, results)):
+            return False
+        for name, result in zip(wanted, results):
+            scope.define_constant(name, result)
+        return True
+
+    def fold_shape(self, node: NodeProto, x: Value, scope: Scope) -> bool:
+        if x.shape is None:
+            return False
+        bounds = {a.name: a.i for a in node.attribute}
+        dims = x.shape[slice(bounds.get("start", 0), bounds.get("end"))]
+        if min(dims, default=0) < 0:
+            return False
+        scope.define_constant(node.output[0], np.array(dims, np.int64))
+        return True
+
+    def lower(
+        self, node: NodeProto, label: str, domain: str, version: int, schema: defs.OpSchema | None,
+        inputs: list[Value | None], scope: Scope,
+    ) -> None:
+        function = self.functions.get((domain, node.op_type))
+        if function is not None:
+            self.expand(node, label, function, inputs, scope)
+            return
+        entry = find(domain, node.op_type, version)
+        if entry is None:
+            raise Refused(NO_LOWERING)
+        attributes = self.attributes(node)
+        builder = Builder(scope.graph, label, node.op_type, version, [bool(o) for o in node.output])
+        results = self.call(entry, builder, node.op_type, schema, list(inputs), attributes, scope)
+        self.bind(node, builder, results, scope)
+
+    def call(
+        self, entry: Entry, builder: Builder, op: str, schema: defs.OpSchema | None,
+        inputs: list[Value | None], attributes: dict[str, Any], scope: Scope,
+    ) -> list[Value | None]:
+        since, names = BECAME_INPUTS.get(op, (0, ()))
+        if builder.opset < since:
+            taken = [attributes.pop(name, None) for name in names]
+            inputs += [None if value is None else builder.const(np.asarray(value)) for value in taken]
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        if len(inputs) > entry.most_inputs:
+            raise Refused(f"its input {entry.most_inputs} is not offered.")
+        if len(inputs) < entry.least_inputs or any(v is None for v in inputs[: entry.least_inputs]):
+            raise Refused("an input it cannot do without is absent. The model is invalid: check the exporter.")
+        self.check_attributes(entry, attributes, schema)
+        if "importer" in entry.attributes:
+            attributes.update(importer=self, scope=scope)
+        results = entry.lowering(builder, *inputs, **attributes)
+        return [results] if isinstance(results, Value) else list(results)
+
+    def check_attributes(self, entry: Entry, attributes: dict[str, Any], schema: defs.OpSchema | None) -> None:
+        """Drops attributes that have their default value; raises Refused for others the lowering lacks."""
+        for name in [n for n in attributes if n not in entry.attributes]:
+            default = schema.attributes[name].default_value if schema and name in schema.attributes else None
+            if default is None or default.type == AttributeProto.UNDEFINED or helper.get_attribute_value(default) != attributes[name]:
+                raise Refused(f"the value {attributes[name]!r} is not offered.", attribute=name)
+            del attributes[name]
+        missing = [name for name in entry.required - set(attributes) if name not in ("importer", "scope")]
+        if missing:
+            raise Refused("the attribute is missing. The model is invalid: check the exporter.", attribute=missing[0])
+
+    def bind(self, node: NodeProto, builder: Builder, results: list[Value | None], scope: Scope) -> None:
+        """Gives the node's results their ONNX names and types."""
+        for index, name in enumerate(node.output):
+            if not name:
+                continue
+            value = results[index] if index < len(results) else None
+            if value is None:
+                raise Refused(f"its output {index} ('{name}') is not offered.")
+            scope.define(name, self.typed(builder, value, name, scope))
+        first = next((r for r in results if r is not None), None)
+        if first is not None and first.producer is not None and first.producer.source == builder.name:
+            first.producer.name = builder.name
+
+    def typed(self, builder: Builder, value: Value, name: str, scope: Scope) -> Value:
+        found = scope.types.get(name)
+        dtype = dtype_of(found)
+        if dtype not in (DataType.UNKNOWN, value.dtype) and value.dtype == DataType.INT32:
+            value = builder.cast(value, dtype)  # .ms operators give int32 where ONNX's give int64
+        own = value.producer is not None and value.producer.source == builder.name
+        if own and value.data is None and value.name.startswith(builder.name):
+            value.name = scope.prefix + name
+            value.dtype = dtype if dtype != DataType.UNKNOWN else value.dtype
+            shape = shape_of(found)
+            value.shape = shape if shape is not None else value.shape
+        return value
+
+    # Function bodies
+
+    def define(
+        self, node: NodeProto, label: str, schema: defs.OpSchema | None, version: int, refusal: Refused,
+        inputs: Sequence[Value | None], scope: Scope,
+    ) -> None:
+        """Lowers ONNX's definition of an operator that was refused; failing that, reports one problem for all of it."""
+        body = function_body(node, schema, version, scope)
+        if body is None:
+            self.refuse(node, label, refusal, inputs, scope)
+            return
+        known = len(self.problems)
+        self.expand(node, label, body, inputs, scope, schema)
+        inner = self.problems[known:]
+        if not inner:
+            return
+        del self.problems[known:]
+        if refusal.reason == NO_LOWERING:
+            first = inner[0]
+            reason = f"it is defined by operators of which {first.op} cannot be expressed: {first.reason}"
+            refusal = Refused(reason, first.attribute, first.suggestion)
+        self.refuse(node, label, refusal, inputs, scope)
+
+    def expand(
+        self, node: NodeProto, label: str, function: FunctionProto, inputs: Sequence[Value | None], scope: Scope,
+        schema: defs.OpSchema | None = None,
+    ) -> None:
+        """Lowers the function's nodes in place of the node."""
+        opsets = {**scope.opsets, **{"" if o.domain == "ai.onnx" else o.domain: o.version for o in function.opset_import}}
+        body = Scope(scope.graph, f"{label}/", opsets)
+        for name, value in zip(function.input, (*inputs, *[None] * len(function.input))):
+            if value is None:
+                body.absent.add(name)
+            else:
+                body.define(name, value)
+        given = {a.name: a for a in node.attribute}
+        defaults = {} if schema is None else {n: a.default_value for n, a in schema.attributes.items() if a.default_value.type}
+        body.attributes = {**defaults, **{a.name: a for a in function.attribute_proto}, **given}
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise InvalidGraphError(f"{self.file.source}: functions are nested deeper than {_MAX_DEPTH} at '{label}'")
+        try:
+            self.nodes(live_function_nodes(function, node), body)
+        finally:
+            self.depth -= 1
+        for name, inner in zip(node.output, function.output):
+            if name:
+                value = self.lookup(body, inner, f"{node.op_type} '{label}'")
+                if value.producer is not None and value.name.startswith(body.prefix):
+                    value.name = scope.prefix + name
+                scope.define(name, value)
+
+    # Attributes, types, problems
+
+    def attributes(self, node: NodeProto) -> dict[str, Any]:
+        """The node's attributes as Python values; tensors as arrays."""
+        return {attribute.name: self.attribute_value(attribute) for attribute in node.attribute}
+
+    def attribute_value(self, attribute: AttributeProto) -> Any:
+        value = helper.get_attribute_value(attribute)
+        if attribute.type == AttributeProto.TENSOR:
+            data = to_array(value, self.file.source)
+            if data is None:
+                raise Refused(f"a tensor of type {type_name(value.data_type)} is not offered.", attribute=attribute.name)
+            return data
+        if attribute.type == AttributeProto.STRING:
+            return value.decode("utf-8", "replace")
+        if attribute.type == AttributeProto.STRINGS:
+            return [v.decode("utf-8", "replace") for v in value]
+        return list(value) if attribute.type in (AttributeProto.INTS, AttributeProto.FLOATS) else value
+
+    def check_type(self, name: str, type_proto: TypeProto, what: str, op: str) -> None:
+        kind = type_proto.WhichOneof("value")
+        elem = type_proto.tensor_type.elem_type
+        if kind == "tensor_type" and dtype_of(type_proto) != DataType.UNKNOWN:
+            return
+        found = type_name(elem) if kind == "tensor_type" else str(kind).replace("_type", "")
+        if op == "Input":
+            self.problems.append(Problem(name, op, f"a .ms model has no values of type {found}."))
+            return
+        raise Refused(f"{what} has the type {found}, which a .ms tensor cannot have.")
+
+    def refuse(
+        self, node: NodeProto, label: str, refusal: Refused, inputs: Sequence[Value | None], scope: Scope
+    ) -> None:
+        """Notes the problem and defines stand-ins for the results, so that the search goes on."""
+        if not (refusal.consequence and any(v in self.doubtful for v in inputs)):
+            self.problems.append(
+                Problem(label, node.op_type, refusal.reason, refusal.attribute, refusal.suggestion)
+            )
+        for name in node.output:
+            if name:
+                value = Value(scope.prefix + name, dtype_of(scope.types.get(name)), shape_of(scope.types.get(name)))
+                self.doubtful.add(value)
+                scope.define(name, value)
+
+
+def find_schema(domain: str, op: str, version: int) -> defs.OpSchema | None:
+    try:
+        schema = defs.get_schema(op, version, domain)
+    except defs.SchemaError:
+        return None
+    return None if schema.deprecated else schema
+
+
+def names_read(node: NodeProto) -> set[str]:
+    """Names a node reads, those that its sub-graphs take from outside included."""
+    names = {name for name in node.input if name}
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs) if attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) else ():
+            names.update(names_captured(graph))
+    return names
+
+
+def names_captured(graph: GraphProto) -> set[str]:
+    """Names that a sub-graph takes from the graph around it."""
+    own = {t.name for t in graph.initializer} | {info.name for info in graph.input}
+    captured: set[str] = set()
+    for node in graph.node:
+        captured |= names_read(node) - own
+        own.update(node.output)
+    return captured | ({info.name for info in graph.output} - own)
+
+
+def function_body(node: NodeProto, schema: defs.OpSchema | None, version: int, scope: Scope) -> FunctionProto | None:
+    """ONNX's definition of the operator in terms of others, or None."""
+    if schema is None:
+        return None
+    if schema.has_context_dependent_function:
+        versions = [v for v in schema.context_dependent_function_opset_versions if v <= version]
+        types = [scope.types.get(name, TypeProto()) for name in node.input]
+        if not versions:
+            return None
+        data = schema.get_context_dependent_function_with_opset_version(
+            versions[-1], node.SerializeToString(), [t.SerializeToString() for t in types]
+        )
+        return parsed_function(data)
+    if schema.has_function:
+        versions = [v for v in schema.function_opset_versions if v <= version]
+        return parsed_function(schema.get_function_with_opset_version(versions[-1])) if versions else None
+    return None
+
+
+def parsed_function(found: FunctionProto | bytes | None) -> FunctionProto | None:
+    """Some versions of onnx give the function, some its bytes."""
+    return (FunctionProto.FromString(found) if isinstance(found, bytes) else found) if found else None
+
+
+def resolved(node: NodeProto, scope: Scope) -> NodeProto:
+    """The node with attribute references and absent inputs of the function it stands in filled in."""
+    references = any(a.ref_attr_name for a in node.attribute)
+    if not references and not any(scope.is_absent(name) for name in node.input):
+        return node
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:] = ["" if scope.is_absent(name) else name for name in node.input]
+    del copy.attribute[:]
+    for attribute in node.attribute:
+        value = scope.attributes.get(attribute.ref_attr_name) if attribute.ref_attr_name else attribute
+        if value is not None:
+            copy.attribute.add().CopyFrom(value)
+            copy.attribute[-1].name = attribute.name
+    return copy
+
+
+def live_function_nodes(function: FunctionProto, call: NodeProto) -> list[NodeProto]:
+    """The function's nodes that the outputs used by the call depend on."""
+    needed = {inner for outer, inner in zip(call.output, function.output) if outer}
+    kept = []
+    for node in reversed(function.node):
+        if any(name in needed for name in node.output if name):
+            kept.append(node)
+            needed.update(names_read(node))
+    return kept[::-1]

@@ -1,0 +1,267 @@
+"""Reading and writing elements by index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from converter.importers.onnx.builder import INT32_MAX, Builder, MaybeValue
+from converter.importers.onnx.registry import onnx_op
+from converter.ir.graph import Value
+from lite_runtime.types import DataType
+
+
+@onnx_op("Gather")
+def gather(b: Builder, x: Value, indices: Value, *, axis: int = 0) -> Value:
+    axis = b.axis(axis, b.rank(x))
+    return b.gather(x, wrapped(b, x, indices, axis), axis)
+
+
+@onnx_op("GatherElements")
+def gather_elements(b: Builder, x: Value, indices: Value, *, axis: int = 0) -> Value:
+    axis = b.axis(axis, b.rank(x))
+    return b.op("GatherD", x, np.array(axis, np.int32), wrapped(b, x, indices, axis))
+
+
+@onnx_op("GatherND")
+def gather_nd(b: Builder, x: Value, indices: Value, *, batch_dims: int = 0) -> Value:
+    depth = _last_dim(b, indices)
+    if batch_dims:
+        indices, depth = _with_batch_indices(b, indices, batch_dims), depth + batch_dims
+    return b.op("GatherNd", x, _wrapped_tuples(b, x, indices, depth))
+
+
+@onnx_op("ScatterND")
+def scatter_nd(b: Builder, x: Value, indices: Value, updates: Value, *, reduction: str = "none") -> Value:
+    ops = {"none": "ScatterNdUpdate", "add": "TensorScatterAdd"}
+    if reduction not in ops:
+        raise b.refuse(f"'{reduction}' has no .ms operator.", attribute="reduction")
+    return b.op(ops[reduction], x, _wrapped_tuples(b, x, indices, _last_dim(b, indices)), updates)
+
+
+@onnx_op("ScatterElements", "Scatter")
+def scatter_elements(
+    b: Builder, x: Value, indices: Value, updates: Value, *, axis: int = 0, reduction: str = "none"
+) -> Value:
+    """Element by element; several updates of one element are applied in order, as ONNX Runtime does."""
+    if reduction not in ("none", "add"):
+        raise b.refuse(f"'{reduction}' has no .ms operator.", attribute="reduction")
+    dims = b.need_dims(indices, "scattering single elements")
+    rank = b.rank(x)
+    axis = b.axis(axis, rank)
+    positions = np.indices(dims, np.int32)
+    columns = [
+        b.reshape(wrapped(b, x, indices, axis), [-1, 1])
+        if i == axis
+        else b.const(positions[i].reshape(-1, 1))
+        for i in range(rank)
+    ]
+    tuples = b.concat(columns, axis=1) if rank > 1 else columns[0]
+    op = "ScatterNdUpdate" if reduction == "none" else "TensorScatterAdd"
+    return b.op(op, x, tuples, b.reshape(updates, [-1]))
+
+
+def wrapped(b: Builder, x: Value, indices: Value, axis: int) -> Value:
+    """int32 indices along ``axis`` with negative ones counted from the end, as far as they may occur."""
+    length = x.shape[axis] if x.shape is not None else -1
+    if indices.data is not None:
+        found = indices.data
+        if found.size == 0 or found.min() >= 0:
+            return b.int32(indices)
+        if length >= 0:
+            return b.const(np.where(found < 0, found + length, found).astype(np.int32))
+    index = b.int32(indices)
+    count = b.const(np.array(length, np.int32)) if length >= 0 else b.gather(b.op("Shape", x), np.array(axis, np.int32))
+    return b.where(b.op("Less", index, 0), b.op("AddFusion", index, count), index)
+
+
+def _last_dim(b: Builder, indices: Value) -> int:
+    b.rank(indices)
+    depth = indices.shape[-1] if indices.shape else -1
+    if depth < 0:
+        raise b.refuse("the length of its index tuples is only known at run time.")
+    return depth
+
+
+def _wrapped_tuples(b: Builder, x: Value, indices: Value, depth: int) -> Value:
+    """int32 index tuples along the first ``depth`` axes without negative entries."""
+    data = indices.data
+    if data is not None and (data.size == 0 or data.min() >= 0):
+        return b.int32(indices)
+    index = b.int32(indices)
+    lengths = b.slice(b.shape_of(x), 1, 0, 0, depth)
+    return b.where(b.op("Less", index, 0), b.op("AddFusion", index, lengths), index)
+
+
+def _with_batch_indices(b: Builder, indices: Value, batch_dims: int) -> Value:
+    """The tuples preceded by the coordinates of their batch."""
+    dims = b.need_dims(indices, "indexing by batch")
+    batch = np.indices(dims[:-1], np.int32)[:batch_dims]
+    return b.concat([b.const(np.moveaxis(batch, 0, -1)), b.int32(indices)], axis=len(dims) - 1)
+
+
+@onnx_op("Slice")
+def slice_(
+    b: Builder, x: Value, starts: Value, ends: Value, axes: MaybeValue = None, steps: MaybeValue = None
+) -> Value:
+    rank = b.rank(x)
+    if axes is None:
+        count = starts.shape[0] if starts.shape else -1
+        if count < 0:
+            raise b.refuse("the number of sliced axes is only known at run time.")
+        axes = b.const(np.arange(count, dtype=np.int32))
+    if axes.data is None or (steps is not None and steps.data is None):
+        return _slice_along_unknown(b, x, rank, starts, ends, axes, steps)
+    along = [b.axis(int(a), rank) for a in axes.data.ravel()]
+    stride = [1] * len(along) if steps is None else b.ints(steps, "the step of a slice")
+    if 0 in stride or len(stride) != len(along):
+        raise b.refuse(f"the steps {stride} do not fit the axes {along}. The model is invalid: check the exporter.")
+    if starts.data is not None and ends.data is not None:
+        return _slice_constant(b, x, rank, along, b.ints(starts, "start"), b.ints(ends, "end"), stride)
+    return _slice_computed(b, x, rank, along, starts, ends, stride)
+
+
+def _clamped(value: int) -> int:
+    return max(-INT32_MAX, min(INT32_MAX, value))
+
+
+def _slice_constant(
+    b: Builder, x: Value, rank: int, axes: list[int], starts: list[int], ends: list[int], steps: list[int]
+) -> Value:
+    begin, end, stride = [0] * rank, [INT32_MAX] * rank, [1] * rank
+    begin_mask = end_mask = (1 << rank) - 1
+    for axis, first, last, step in zip(axes, starts, ends, steps):
+        length = x.shape[axis] if x.shape is not None else -1
+        if length >= 0:
+            first, last, step = slice(first, last, step).indices(length)
+            last = max(last, -1) if step < 0 else last
+        open_end = last >= INT32_MAX if step > 0 else (last < 0 if length >= 0 else last <= -INT32_MAX)
+        begin[axis], end[axis], stride[axis] = _clamped(first), _clamped(last), step
+        begin_mask &= ~(1 << axis)
+        if not open_end:
+            end_mask &= ~(1 << axis)
+    return b.op("StridedSlice", x, begin, end, stride, begin_mask=begin_mask, end_mask=end_mask)
+
+
+def _slice_computed(
+    b: Builder, x: Value, rank: int, axes: list[int], starts: Value, ends: Value, steps: list[int]
+) -> Value:
+    """Bounds known at run time, axes and steps known now."""
+    stride, mask = [1] * rank, (1 << rank) - 1
+    for axis, step in zip(axes, steps):
+        stride[axis] = step
+        mask &= ~(1 << axis)
+    begin = _spread(b, b.int32(starts), rank, axes, 0)
+    end = _spread(b, b.int32(ends), rank, axes, INT32_MAX)
+    return b.op("StridedSlice", x, begin, end, stride, begin_mask=mask, end_mask=mask)
+
+
+def _spread(b: Builder, values: Value, rank: int, axes: Sequence[int], filler: int) -> Value:
+    """A vector with ``values[i]`` at ``axes[i]`` and the filler elsewhere."""
+    if list(axes) == list(range(rank)):
+        return values
+    order = [len(axes)] * rank
+    for i, axis in enumerate(axes):
+        order[axis] = i
+    return b.gather(b.concat([values, [filler]]), order)
+
+
+def _slice_along_unknown(
+    b: Builder, x: Value, rank: int, starts: Value, ends: Value, axes: Value, steps: MaybeValue
+) -> Value:
+    """Even the axes, or the steps, are only known at run time."""
+    axis = b.int32(axes)
+    axis = b.where(b.op("Less", axis, 0), b.op("AddFusion", axis, rank), axis)
+    index = b.reshape(axis, [-1, 1])
+    begin = b.op("ScatterNdUpdate", [0] * rank, index, b.int32(starts))
+    end = b.op("ScatterNdUpdate", b.shape_of(x), index, b.int32(ends))
+    stride: Value = b.const(np.ones(rank, np.int32))
+    if steps is not None:
+        stride = b.op("ScatterNdUpdate", stride, index, b.int32(steps))
+    return b.op("StridedSlice", x, begin, end, stride)
+
+
+@onnx_op("ArgMax")
+def arg_max(b: Builder, x: Value, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Value:
+    return _arg(b, "ArgMaxFusion", x, axis, keepdims, select_last_index)
+
+
+@onnx_op("ArgMin")
+def arg_min(b: Builder, x: Value, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Value:
+    return _arg(b, "ArgMinFusion", x, axis, keepdims, select_last_index)
+
+
+def _arg(b: Builder, op: str, x: Value, axis: int, keep_dims: int, last: int) -> Value:
+    axis = b.axis(axis, b.rank(x))
+    if last:
+        x = b.op("ReverseV2", x, axis=[axis])
+    found = b.op(op, x, axis=axis, top_k=1, keep_dims=bool(keep_dims), out_max_value=False)
+    if not last:
+        return found
+    length = b.gather(b.shape_of(x), np.array(axis, np.int32))
+    return b.op("SubFusion", b.op("SubFusion", length, 1), found)
+
+
+@onnx_op("TopK")
+def top_k(b: Builder, x: Value, k: Value, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> list[Value]:
+    rank = b.rank(x)
+    axis = b.axis(axis, rank)
+    count = b.const(k.data.reshape(())) if k.data is not None else b.reshape(k, [])
+    values, indices = b.ops(
+        "TopKFusion", [x, b.int32(count)], 2, axis=axis, largest=int(bool(largest)), sorted=bool(sorted)
+    )
+    indices.dtype = DataType.INT32
+    return [values, indices]
+
+
+@onnx_op("NonZero")
+def non_zero(b: Builder, x: Value) -> Value:
+    """The .ms operator gives one row per element, ONNX one row per dimension."""
+    return b.transpose(b.op("NonZero", x), [1, 0])
+
+
+@onnx_op("NonMaxSuppression")
+def non_max_suppression(
+    b: Builder,
+    boxes: Value,
+    scores: Value,
+    most: MaybeValue = None,
+    iou_threshold: MaybeValue = None,
+    score_threshold: MaybeValue = None,
+    *,
+    center_point_box: int = 0,
+) -> Value:
+    inputs = [boxes, scores, b.int32(_scalar(b, most)) if most is not None else b.const(np.array(0, np.int32))]
+    if iou_threshold is not None or score_threshold is not None:
+        inputs.append(_scalar(b, iou_threshold) if iou_threshold is not None else b.const(np.array(0, np.float32)))
+    if score_threshold is not None:
+        inputs.append(_scalar(b, score_threshold))
+    return b.op("NonMaxSuppression", *inputs, center_point_box=center_point_box)
+
+
+def _scalar(b: Builder, x: Value) -> Value:
+    return b.const(x.data.reshape(())) if x.data is not None else b.reshape(x, [])
+
+
+@onnx_op("Compress")
+def compress(b: Builder, x: Value, condition: Value, *, axis: int | None = None) -> Value:
+    """The elements (or slices along an axis) where the condition holds."""
+    if axis is None:
+        x, axis = b.reshape(x, [-1]), 0
+    else:
+        axis = b.axis(axis, b.rank(x))
+    return b.gather(x, b.reshape(b.op("NonZero", condition), [-1]), axis)
+
+
+@onnx_op("CumSum")
+def cum_sum(b: Builder, x: Value, axis: Value, *, exclusive: int = 0, reverse: int = 0) -> Value:
+    along = axis
+    if axis.data is not None:
+        along = b.const(np.array(b.axis(b.ints(axis, "the axis")[0], b.rank(x)), np.int32))
+    return b.op("CumSum", x, b.int32(along), exclusive=bool(exclusive), reverse=bool(reverse))
+
+
+@onnx_op("ReverseSequence")
+def reverse_sequence(b: Builder, x: Value, lengths: Value, *, batch_axis: int = 1, time_axis: int = 0) -> Value:
+    return b.op("ReverseSequence", x, b.int32(lengths), seq_dim=time_axis, batch_dim=batch_axis)
