@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ ACTIVATIONS: dict[str, str] = {
 
 
 def activation(b: Builder, kind: str, x: Value, alpha: float | None = None) -> Value:
-    return b.op("Activation", x, activation_type=kind, **({} if alpha is None else {"alpha": alpha}))
+    parameters: dict[str, Any] = {} if alpha is None else {"alpha": alpha}
+    return b.op("Activation", x, activation_type=kind, **parameters)
 
 
 def _activation(kind: str) -> Lowering:
@@ -55,7 +57,9 @@ def elu(b: Builder, x: Value, *, alpha: float = 1.0) -> Value:
 
 
 @onnx_op("Selu")
-def selu(b: Builder, x: Value, *, alpha: float = 1.67326319217681884765625, gamma: float = 1.05070102214813232421875) -> Value:
+def selu(
+    b: Builder, x: Value, *, alpha: float = 1.67326319217681884765625, gamma: float = 1.05070102214813232421875
+) -> Value:
     return b.op("MulFusion", activation(b, "ELU", x, alpha), gamma)
 
 

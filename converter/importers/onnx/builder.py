@@ -7,7 +7,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from converter.importers.onnx.registry import Refused
+from converter.importers.onnx.registry import LoweringError
 from converter.ir.graph import Graph, Shape, Value
 from lite_runtime.types import DataType
 
@@ -41,7 +41,7 @@ _RESULT_DTYPE = {
 _DTYPE_INPUT = {"Where": 1, "Select": 1, "OneHot": 2, "ConstantOfShape": None}
 # Operators whose result has the shape that their inputs broadcast to.
 _ELEMENTWISE = frozenset(
-    (
+    (  # noqa: SIM905
         "Abs Activation AddFusion Ceil Cos DivFusion Equal Erf ExpFusion Floor FloorMod Greater GreaterEqual IsFinite "
         "Less LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr Maximum Minimum Mod MulFusion Neg NotEqual PowFusion "
         "Reciprocal Round Rsqrt Sin Sqrt Square SubFusion Where"
@@ -171,9 +171,9 @@ class Builder:
     # What is known
 
     def rank(self, x: Value) -> int:
-        """Number of dimensions; raises Refused when it is not known."""
+        """Number of dimensions; raises LoweringError when it is not known."""
         if x.shape is None:
-            raise Refused(
+            raise LoweringError(
                 f"the rank of its input '{x.name}' is not known.",
                 suggestion="Run ONNX shape inference on the model, or fix the input shapes.",
                 consequence=True,
@@ -185,10 +185,10 @@ class Builder:
         return x.shape if x.shape is not None and min(x.shape, default=0) >= 0 else None
 
     def need_dims(self, x: Value, why: str) -> tuple[int, ...]:
-        """All dimensions; raises Refused when one is unknown."""
+        """All dimensions; raises LoweringError when one is unknown."""
         dims = self.dims(x)
         if dims is None:
-            raise Refused(
+            raise LoweringError(
                 f"{why} needs the shape of '{x.name}', which is only known at run time.",
                 suggestion="Fix the input shapes with --inputShape.",
                 consequence=x.shape is None,
@@ -196,15 +196,15 @@ class Builder:
         return dims
 
     def axis(self, axis: int, rank: int) -> int:
-        """The axis counted from the front; raises Refused when it is out of range."""
+        """The axis counted from the front; raises LoweringError when it is out of range."""
         if not -rank <= axis < rank:
-            raise Refused(f"axis {axis} is outside the {rank} dimensions of its input.", attribute="axis")
+            raise LoweringError(f"axis {axis} is outside the {rank} dimensions of its input.", attribute="axis")
         return axis % rank
 
     def ints(self, x: Value, what: str) -> list[int]:
-        """The value of a constant integer tensor; raises Refused when it is not constant."""
+        """The value of a constant integer tensor; raises LoweringError when it is not constant."""
         if x.data is None:
-            raise Refused(
+            raise LoweringError(
                 f"{what} is computed at run time ('{x.name}').", suggestion=f"Make {what} a constant of the model."
             )
         return [int(v) for v in x.data.ravel()]
@@ -214,12 +214,12 @@ class Builder:
         if x is None:
             return default
         if x.data is None or x.data.size != 1:
-            raise Refused(f"{what} is not a constant scalar ('{x.name}').")
+            raise LoweringError(f"{what} is not a constant scalar ('{x.name}').")
         return float(x.data.ravel()[0])
 
-    def refuse(self, reason: str, attribute: str = "", suggestion: str = "") -> Refused:
+    def refuse(self, reason: str, attribute: str = "", suggestion: str = "") -> LoweringError:
         """The exception to raise: ``raise b.refuse("...")``."""
-        return Refused(reason, attribute, suggestion)
+        return LoweringError(reason, attribute, suggestion)
 
     def _operands(self, inputs: Sequence[Operand]) -> list[Value]:
         dtype = next((v.dtype for v in inputs if isinstance(v, Value)), DataType.FLOAT32)

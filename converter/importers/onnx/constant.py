@@ -44,7 +44,9 @@ def identity(b: Builder, x: Value) -> Value:
 
 
 @onnx_op("Dropout")
-def dropout(b: Builder, x: Value, ratio: MaybeValue = None, training: MaybeValue = None, *, seed: int = 0) -> list[Value | None]:
+def dropout(
+    b: Builder, x: Value, ratio: MaybeValue = None, training: MaybeValue = None, *, seed: int = 0
+) -> list[Value | None]:
     """The identity at inference; the mask is all true."""
     if training is not None and (training.data is None or training.data.any()):
         raise b.refuse("it is in training mode.", suggestion="Export the model for inference.")
@@ -132,5 +134,3 @@ def trilu(b: Builder, x: Value, k: MaybeValue = None, *, upper: int = 1) -> Valu
         mask = np.triu(full, offset) if upper else np.tril(full, offset)
         return b.where(b.const(mask), x, b.scalar(0, x))
     return b.op("Triu" if upper else "Tril", x, np.array(offset, np.int32))
-
-

@@ -108,7 +108,11 @@ def scan(
     backwards = list(scan_input_directions or [0] * num_scan_inputs)
     first = sequences[0]
     length = first.shape[axes[0]] if first.shape is not None else -1
-    count = b.const(np.array(length, np.int32)) if length >= 0 else b.gather(b.op("Shape", first), np.array(axes[0], np.int32))
+    count = (
+        b.const(np.array(length, np.int32))
+        if length >= 0
+        else b.gather(b.op("Shape", first), np.array(axes[0], np.int32))
+    )
     names = [info.name for info in body.input]
 
     def step(inner_b: Builder, inner: Scope, number: Value, values: list[Value]) -> Iteration:
@@ -127,7 +131,7 @@ def scan(
 
     collected = len(body.output) - states
     results = None
-    if 0 < length and length * len(body.node) <= _FLAT_NODES:
+    if length > 0 and length * len(body.node) <= _FLAT_NODES:
         results = laid_out(b, scope, length, list(inputs[:states]), step)
     if results is None:
         results = run_loop(b, importer, scope, count, None, list(inputs[:states]), collected, step)
@@ -215,9 +219,7 @@ class _Body:
         self.b = Builder(graph, graph.name, b.op_type, b.opset, [True])
         self.number = graph.add_input(f"{graph.name}/i", DataType.INT32, ())
         condition = graph.add_input(f"{graph.name}/condition", DataType.BOOL, ())
-        values = [
-            graph.add_input(f"{graph.name}/state_{i}", v.dtype, s) for i, (v, s) in enumerate(zip(state, shapes))
-        ]
+        values = [graph.add_input(f"{graph.name}/state_{i}", v.dtype, s) for i, (v, s) in enumerate(zip(state, shapes))]
         stacks = [graph.add_input(f"{graph.name}/collected_{i}", DataType.UNKNOWN, None) for i in range(collected)]
         self.iteration = step(self.b, self.inner, self.number, values)
         self.conditional = conditional or self.iteration.proceed is not None

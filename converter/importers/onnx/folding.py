@@ -18,7 +18,7 @@ MAX_ELEMENTS = 1 << 16
 
 # Never folded: random, stateful or sequence-valued results, sub-graphs.
 _NEVER = frozenset(
-    (
+    (  # noqa: SIM905
         "Bernoulli Dropout If ImageDecoder Loop Multinomial Optional OptionalGetElement OptionalHasElement "
         "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Scan"
     ).split()

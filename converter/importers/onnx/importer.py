@@ -7,7 +7,7 @@ Nodes for which nothing applies are gathered and reported together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TypeProto
 from converter.errors import InvalidGraphError, Problem, UnsupportedError
 from converter.importers.onnx import folding, inference
 from converter.importers.onnx.builder import Builder
+from converter.importers.onnx.functions import find_schema, function_body, live_nodes, resolved
 from converter.importers.onnx.reader import OnnxFile
-from converter.importers.onnx.registry import BECAME_INPUTS, Entry, Refused, find
+from converter.importers.onnx.registry import BECAME_INPUTS, Entry, LoweringError, find
 from converter.importers.onnx.scope import Scope
 from converter.importers.onnx.tensors import dtype_of, shape_of, to_array, type_name
 from converter.ir.graph import Graph, Model, Value
@@ -49,7 +50,7 @@ class Importer:
         for info in proto.input:
             if info.name not in self.file.weights:
                 self.add_input(scope, info.name, info.type)
-        self.nodes(self.live_nodes(proto), scope)
+        self.nodes(live_nodes(proto.node, [info.name for info in proto.output]), scope)
         for info in proto.output:
             scope.graph.outputs.append(self.output(scope, info.name))
         if self.problems:
@@ -72,7 +73,9 @@ class Importer:
         graph = scope.graph
         if value.producer is None or graph.is_output(value) or value.producer not in graph.nodes:
             kept = value
-            value = graph.add("Cast", [kept, graph.constant(f"{name}/type", np.array(int(kept.dtype), np.int32))], f"{name}/copy").output
+            value = graph.add(
+                "Cast", [kept, graph.constant(f"{name}/type", np.array(int(kept.dtype), np.int32))], f"{name}/copy"
+            ).output
             value.dtype, value.shape = kept.dtype, kept.shape
         value.name = scope.prefix + name
         return value
@@ -91,7 +94,7 @@ class Importer:
         if self.depth > _MAX_DEPTH:
             raise InvalidGraphError(f"{self.file.source}: sub-graphs are nested deeper than {_MAX_DEPTH}")
         try:
-            self.nodes(self.live_nodes(proto), scope)
+            self.nodes(live_nodes(proto.node, [info.name for info in proto.output]), scope)
         finally:
             self.depth -= 1
         if scope.parent is not None and scope.graph is scope.parent.graph:
@@ -112,16 +115,6 @@ class Importer:
 
     # Nodes
 
-    def live_nodes(self, graph: GraphProto) -> list[NodeProto]:
-        """The nodes that the graph's outputs depend on, in order."""
-        needed = {info.name for info in graph.output}
-        kept = []
-        for node in reversed(graph.node):
-            if any(name in needed for name in node.output if name):
-                kept.append(node)
-                needed.update(names_read(node))
-        return kept[::-1]
-
     def nodes(self, nodes: Iterable[NodeProto], scope: Scope) -> None:
         for node in nodes:
             self.node(node, scope)
@@ -134,18 +127,18 @@ class Importer:
         version = scope.opsets.get(domain, 1)
         schema = find_schema(domain, node.op_type, version)
         self.infer_types(node, schema, inputs, scope)
-        if self.fold(node, inputs, scope):
+        if self.fold(node, inputs, scope) or self.define_empty(node, scope):
             return
         try:
             for name in (*node.input, *node.output):
                 if name and name in scope.types:
                     self.check_type(name, scope.types[name], f"'{name}'", node.op_type)
-        except Refused as refusal:
+        except LoweringError as refusal:
             self.refuse(node, label, refusal, inputs, scope)
             return
         try:
             self.lower(node, label, domain, version, schema, inputs, scope)
-        except Refused as refusal:
+        except LoweringError as refusal:
             self.define(node, label, schema, version, refusal, inputs, scope)
 
     def infer_types(
@@ -182,6 +175,17 @@ class Importer:
             scope.define_constant(name, result)
         return True
 
+    def define_empty(self, node: NodeProto, scope: Scope) -> bool:
+        """Results without elements are constants, whatever the node computes."""
+        names = [name for name in node.output if name]
+        shapes = [shape_of(scope.types.get(name)) for name in names]
+        dtypes = [dtype_of(scope.types.get(name)) for name in names]
+        if not names or DataType.UNKNOWN in dtypes or any(s is None or 0 not in s or min(s) < 0 for s in shapes):
+            return False
+        for name, shape, dtype in zip(names, shapes, dtypes):
+            scope.define_constant(name, np.zeros(shape or (), dtype.numpy))
+        return True
+
     def fold_shape(self, node: NodeProto, x: Value, scope: Scope) -> bool:
         if x.shape is None:
             return False
@@ -193,8 +197,14 @@ class Importer:
         return True
 
     def lower(
-        self, node: NodeProto, label: str, domain: str, version: int, schema: defs.OpSchema | None,
-        inputs: list[Value | None], scope: Scope,
+        self,
+        node: NodeProto,
+        label: str,
+        domain: str,
+        version: int,
+        schema: defs.OpSchema | None,
+        inputs: list[Value | None],
+        scope: Scope,
     ) -> None:
         function = self.functions.get((domain, node.op_type))
         if function is not None:
@@ -202,15 +212,21 @@ class Importer:
             return
         entry = find(domain, node.op_type, version)
         if entry is None:
-            raise Refused(NO_LOWERING)
+            raise LoweringError(NO_LOWERING)
         attributes = self.attributes(node)
         builder = Builder(scope.graph, label, node.op_type, version, [bool(o) for o in node.output])
         results = self.call(entry, builder, node.op_type, schema, list(inputs), attributes, scope)
         self.bind(node, builder, results, scope)
 
     def call(
-        self, entry: Entry, builder: Builder, op: str, schema: defs.OpSchema | None,
-        inputs: list[Value | None], attributes: dict[str, Any], scope: Scope,
+        self,
+        entry: Entry,
+        builder: Builder,
+        op: str,
+        schema: defs.OpSchema | None,
+        inputs: list[Value | None],
+        attributes: dict[str, Any],
+        scope: Scope,
     ) -> list[Value | None]:
         since, names = BECAME_INPUTS.get(op, (0, ()))
         if builder.opset < since:
@@ -219,9 +235,9 @@ class Importer:
         while inputs and inputs[-1] is None:
             inputs.pop()
         if len(inputs) > entry.most_inputs:
-            raise Refused(f"its input {entry.most_inputs} is not offered.")
+            raise LoweringError(f"its input {entry.most_inputs} is not offered.")
         if len(inputs) < entry.least_inputs or any(v is None for v in inputs[: entry.least_inputs]):
-            raise Refused("an input it cannot do without is absent. The model is invalid: check the exporter.")
+            raise LoweringError("an input it cannot do without is absent. The model is invalid: check the exporter.")
         self.check_attributes(entry, attributes, schema)
         if "importer" in entry.attributes:
             attributes.update(importer=self, scope=scope)
@@ -229,15 +245,21 @@ class Importer:
         return [results] if isinstance(results, Value) else list(results)
 
     def check_attributes(self, entry: Entry, attributes: dict[str, Any], schema: defs.OpSchema | None) -> None:
-        """Drops attributes that have their default value; raises Refused for others the lowering lacks."""
+        """Drops attributes that have their default value; raises LoweringError for others the lowering lacks."""
         for name in [n for n in attributes if n not in entry.attributes]:
             default = schema.attributes[name].default_value if schema and name in schema.attributes else None
-            if default is None or default.type == AttributeProto.UNDEFINED or helper.get_attribute_value(default) != attributes[name]:
-                raise Refused(f"the value {attributes[name]!r} is not offered.", attribute=name)
+            if (
+                default is None
+                or default.type == AttributeProto.UNDEFINED
+                or helper.get_attribute_value(default) != attributes[name]
+            ):
+                raise LoweringError(f"the value {attributes[name]!r} is not offered.", attribute=name)
             del attributes[name]
         missing = [name for name in entry.required - set(attributes) if name not in ("importer", "scope")]
         if missing:
-            raise Refused("the attribute is missing. The model is invalid: check the exporter.", attribute=missing[0])
+            raise LoweringError(
+                "the attribute is missing. The model is invalid: check the exporter.", attribute=missing[0]
+            )
 
     def bind(self, node: NodeProto, builder: Builder, results: list[Value | None], scope: Scope) -> None:
         """Gives the node's results their ONNX names and types."""
@@ -246,7 +268,7 @@ class Importer:
                 continue
             value = results[index] if index < len(results) else None
             if value is None:
-                raise Refused(f"its output {index} ('{name}') is not offered.")
+                raise LoweringError(f"its output {index} ('{name}') is not offered.")
             scope.define(name, self.typed(builder, value, name, scope))
         first = next((r for r in results if r is not None), None)
         if first is not None and first.producer is not None and first.producer.source == builder.name:
@@ -268,8 +290,14 @@ class Importer:
     # Function bodies
 
     def define(
-        self, node: NodeProto, label: str, schema: defs.OpSchema | None, version: int, refusal: Refused,
-        inputs: Sequence[Value | None], scope: Scope,
+        self,
+        node: NodeProto,
+        label: str,
+        schema: defs.OpSchema | None,
+        version: int,
+        refusal: LoweringError,
+        inputs: Sequence[Value | None],
+        scope: Scope,
     ) -> None:
         """Lowers ONNX's definition of an operator that was refused; failing that, reports one problem for all of it."""
         body = function_body(node, schema, version, scope)
@@ -285,15 +313,23 @@ class Importer:
         if refusal.reason == NO_LOWERING:
             first = inner[0]
             reason = f"it is defined by operators of which {first.op} cannot be expressed: {first.reason}"
-            refusal = Refused(reason, first.attribute, first.suggestion)
+            refusal = LoweringError(reason, first.attribute, first.suggestion)
         self.refuse(node, label, refusal, inputs, scope)
 
     def expand(
-        self, node: NodeProto, label: str, function: FunctionProto, inputs: Sequence[Value | None], scope: Scope,
+        self,
+        node: NodeProto,
+        label: str,
+        function: FunctionProto,
+        inputs: Sequence[Value | None],
+        scope: Scope,
         schema: defs.OpSchema | None = None,
     ) -> None:
         """Lowers the function's nodes in place of the node."""
-        opsets = {**scope.opsets, **{"" if o.domain == "ai.onnx" else o.domain: o.version for o in function.opset_import}}
+        opsets = {
+            **scope.opsets,
+            **{"" if o.domain == "ai.onnx" else o.domain: o.version for o in function.opset_import},
+        }
         body = Scope(scope.graph, f"{label}/", opsets)
         for name, value in zip(function.input, (*inputs, *[None] * len(function.input))):
             if value is None:
@@ -301,13 +337,15 @@ class Importer:
             else:
                 body.define(name, value)
         given = {a.name: a for a in node.attribute}
-        defaults = {} if schema is None else {n: a.default_value for n, a in schema.attributes.items() if a.default_value.type}
+        defaults = (
+            {} if schema is None else {n: a.default_value for n, a in schema.attributes.items() if a.default_value.type}
+        )
         body.attributes = {**defaults, **{a.name: a for a in function.attribute_proto}, **given}
         self.depth += 1
         if self.depth > _MAX_DEPTH:
             raise InvalidGraphError(f"{self.file.source}: functions are nested deeper than {_MAX_DEPTH} at '{label}'")
         try:
-            self.nodes(live_function_nodes(function, node), body)
+            self.nodes(live_nodes(function.node, [i for o, i in zip(node.output, function.output) if o]), body)
         finally:
             self.depth -= 1
         for name, inner in zip(node.output, function.output):
@@ -328,7 +366,9 @@ class Importer:
         if attribute.type == AttributeProto.TENSOR:
             data = to_array(value, self.file.source)
             if data is None:
-                raise Refused(f"a tensor of type {type_name(value.data_type)} is not offered.", attribute=attribute.name)
+                raise LoweringError(
+                    f"a tensor of type {type_name(value.data_type)} is not offered.", attribute=attribute.name
+                )
             return data
         if attribute.type == AttributeProto.STRING:
             return value.decode("utf-8", "replace")
@@ -345,97 +385,16 @@ class Importer:
         if op == "Input":
             self.problems.append(Problem(name, op, f"a .ms model has no values of type {found}."))
             return
-        raise Refused(f"{what} has the type {found}, which a .ms tensor cannot have.")
+        raise LoweringError(f"{what} has the type {found}, which a .ms tensor cannot have.")
 
     def refuse(
-        self, node: NodeProto, label: str, refusal: Refused, inputs: Sequence[Value | None], scope: Scope
+        self, node: NodeProto, label: str, refusal: LoweringError, inputs: Sequence[Value | None], scope: Scope
     ) -> None:
         """Notes the problem and defines stand-ins for the results, so that the search goes on."""
         if not (refusal.consequence and any(v in self.doubtful for v in inputs)):
-            self.problems.append(
-                Problem(label, node.op_type, refusal.reason, refusal.attribute, refusal.suggestion)
-            )
+            self.problems.append(Problem(label, node.op_type, refusal.reason, refusal.attribute, refusal.suggestion))
         for name in node.output:
             if name:
                 value = Value(scope.prefix + name, dtype_of(scope.types.get(name)), shape_of(scope.types.get(name)))
                 self.doubtful.add(value)
                 scope.define(name, value)
-
-
-def find_schema(domain: str, op: str, version: int) -> defs.OpSchema | None:
-    try:
-        schema = defs.get_schema(op, version, domain)
-    except defs.SchemaError:
-        return None
-    return None if schema.deprecated else schema
-
-
-def names_read(node: NodeProto) -> set[str]:
-    """Names a node reads, those that its sub-graphs take from outside included."""
-    names = {name for name in node.input if name}
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs) if attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) else ():
-            names.update(names_captured(graph))
-    return names
-
-
-def names_captured(graph: GraphProto) -> set[str]:
-    """Names that a sub-graph takes from the graph around it."""
-    own = {t.name for t in graph.initializer} | {info.name for info in graph.input}
-    captured: set[str] = set()
-    for node in graph.node:
-        captured |= names_read(node) - own
-        own.update(node.output)
-    return captured | ({info.name for info in graph.output} - own)
-
-
-def function_body(node: NodeProto, schema: defs.OpSchema | None, version: int, scope: Scope) -> FunctionProto | None:
-    """ONNX's definition of the operator in terms of others, or None."""
-    if schema is None:
-        return None
-    if schema.has_context_dependent_function:
-        versions = [v for v in schema.context_dependent_function_opset_versions if v <= version]
-        types = [scope.types.get(name, TypeProto()) for name in node.input]
-        if not versions:
-            return None
-        data = schema.get_context_dependent_function_with_opset_version(
-            versions[-1], node.SerializeToString(), [t.SerializeToString() for t in types]
-        )
-        return parsed_function(data)
-    if schema.has_function:
-        versions = [v for v in schema.function_opset_versions if v <= version]
-        return parsed_function(schema.get_function_with_opset_version(versions[-1])) if versions else None
-    return None
-
-
-def parsed_function(found: FunctionProto | bytes | None) -> FunctionProto | None:
-    """Some versions of onnx give the function, some its bytes."""
-    return (FunctionProto.FromString(found) if isinstance(found, bytes) else found) if found else None
-
-
-def resolved(node: NodeProto, scope: Scope) -> NodeProto:
-    """The node with attribute references and absent inputs of the function it stands in filled in."""
-    references = any(a.ref_attr_name for a in node.attribute)
-    if not references and not any(scope.is_absent(name) for name in node.input):
-        return node
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    copy.input[:] = ["" if scope.is_absent(name) else name for name in node.input]
-    del copy.attribute[:]
-    for attribute in node.attribute:
-        value = scope.attributes.get(attribute.ref_attr_name) if attribute.ref_attr_name else attribute
-        if value is not None:
-            copy.attribute.add().CopyFrom(value)
-            copy.attribute[-1].name = attribute.name
-    return copy
-
-
-def live_function_nodes(function: FunctionProto, call: NodeProto) -> list[NodeProto]:
-    """The function's nodes that the outputs used by the call depend on."""
-    needed = {inner for outer, inner in zip(call.output, function.output) if outer}
-    kept = []
-    for node in reversed(function.node):
-        if any(name in needed for name in node.output if name):
-            kept.append(node)
-            needed.update(names_read(node))
-    return kept[::-1]

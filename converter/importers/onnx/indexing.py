@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from converter.importers.onnx.builder import INT32_MAX, Builder, MaybeValue
@@ -52,9 +50,7 @@ def scatter_elements(
     axis = b.axis(axis, rank)
     positions = np.indices(dims, np.int32)
     columns = [
-        b.reshape(wrapped(b, x, indices, axis), [-1, 1])
-        if i == axis
-        else b.const(positions[i].reshape(-1, 1))
+        b.reshape(wrapped(b, x, indices, axis), [-1, 1]) if i == axis else b.const(positions[i].reshape(-1, 1))
         for i in range(rank)
     ]
     tuples = b.concat(columns, axis=1) if rank > 1 else columns[0]
@@ -111,15 +107,16 @@ def slice_(
         if count < 0:
             raise b.refuse("the number of sliced axes is only known at run time.")
         axes = b.const(np.arange(count, dtype=np.int32))
-    if axes.data is None or (steps is not None and steps.data is None):
-        return _slice_along_unknown(b, x, rank, starts, ends, axes, steps)
-    along = [b.axis(int(a), rank) for a in axes.data.ravel()]
-    stride = [1] * len(along) if steps is None else b.ints(steps, "the step of a slice")
-    if 0 in stride or len(stride) != len(along):
-        raise b.refuse(f"the steps {stride} do not fit the axes {along}. The model is invalid: check the exporter.")
-    if starts.data is not None and ends.data is not None:
-        return _slice_constant(b, x, rank, along, b.ints(starts, "start"), b.ints(ends, "end"), stride)
-    return _slice_computed(b, x, rank, along, starts, ends, stride)
+    known = all(v is None or v.data is not None for v in (starts, ends, axes, steps))
+    if not known:
+        stride = steps if steps is not None else b.const(np.ones(axes.shape or (1,), np.int32))
+        return b.op("StridedSlice", x, *(b.int32(v) for v in (starts, ends, axes, stride)))
+    along = [b.axis(a, rank) for a in b.ints(axes, "the axes")]
+    strides = [1] * len(along) if steps is None else b.ints(steps, "the steps")
+    bounds = b.ints(starts, "the starts"), b.ints(ends, "the ends")
+    if 0 in strides or any(len(v) != len(along) for v in (strides, *bounds)):
+        raise b.refuse(f"bounds {bounds} and steps {strides} do not fit the axes {along}. The model is invalid.")
+    return _slice_constant(b, x, rank, along, *bounds, strides)
 
 
 def _clamped(value: int) -> int:
@@ -142,44 +139,6 @@ def _slice_constant(
         if not open_end:
             end_mask &= ~(1 << axis)
     return b.op("StridedSlice", x, begin, end, stride, begin_mask=begin_mask, end_mask=end_mask)
-
-
-def _slice_computed(
-    b: Builder, x: Value, rank: int, axes: list[int], starts: Value, ends: Value, steps: list[int]
-) -> Value:
-    """Bounds known at run time, axes and steps known now."""
-    stride, mask = [1] * rank, (1 << rank) - 1
-    for axis, step in zip(axes, steps):
-        stride[axis] = step
-        mask &= ~(1 << axis)
-    begin = _spread(b, b.int32(starts), rank, axes, 0)
-    end = _spread(b, b.int32(ends), rank, axes, INT32_MAX)
-    return b.op("StridedSlice", x, begin, end, stride, begin_mask=mask, end_mask=mask)
-
-
-def _spread(b: Builder, values: Value, rank: int, axes: Sequence[int], filler: int) -> Value:
-    """A vector with ``values[i]`` at ``axes[i]`` and the filler elsewhere."""
-    if list(axes) == list(range(rank)):
-        return values
-    order = [len(axes)] * rank
-    for i, axis in enumerate(axes):
-        order[axis] = i
-    return b.gather(b.concat([values, [filler]]), order)
-
-
-def _slice_along_unknown(
-    b: Builder, x: Value, rank: int, starts: Value, ends: Value, axes: Value, steps: MaybeValue
-) -> Value:
-    """Even the axes, or the steps, are only known at run time."""
-    axis = b.int32(axes)
-    axis = b.where(b.op("Less", axis, 0), b.op("AddFusion", axis, rank), axis)
-    index = b.reshape(axis, [-1, 1])
-    begin = b.op("ScatterNdUpdate", [0] * rank, index, b.int32(starts))
-    end = b.op("ScatterNdUpdate", b.shape_of(x), index, b.int32(ends))
-    stride: Value = b.const(np.ones(rank, np.int32))
-    if steps is not None:
-        stride = b.op("ScatterNdUpdate", stride, index, b.int32(steps))
-    return b.op("StridedSlice", x, begin, end, stride)
 
 
 @onnx_op("ArgMax")

@@ -44,7 +44,10 @@ def graph_types(graph: GraphProto) -> dict[str, TypeProto]:
 
 
 def infer_node(
-    node: NodeProto, schema: defs.OpSchema | None, inputs: Mapping[str, Value], types: Mapping[str, TypeProto],
+    node: NodeProto,
+    schema: defs.OpSchema | None,
+    inputs: Mapping[str, Value],
+    types: Mapping[str, TypeProto],
     opsets: Mapping[str, int],
 ) -> dict[str, TypeProto]:
     """Types of the node's outputs from its inputs alone; empty where ONNX cannot tell."""

@@ -29,7 +29,7 @@ def matmul(b: Builder, x: Value, y: Value) -> Value:
 @onnx_op("Gemm")
 def gemm(
     b: Builder, x: Value, y: Value, c: MaybeValue = None, *,
-    alpha: float = 1.0, beta: float = 1.0, transA: int = 0, transB: int = 0,
+    alpha: float = 1.0, beta: float = 1.0, transA: int = 0, transB: int = 0,  # noqa: N803
 ) -> Value:  # fmt: skip
     if alpha != 1.0:
         y = b.const(y.data * np.float32(alpha)) if y.data is not None else b.op("MulFusion", y, alpha)
@@ -37,7 +37,9 @@ def gemm(
     if c is not None and beta != 1.0 and beta != 0.0:
         c = b.const(c.data * np.float32(beta)) if c.data is not None else b.op("MulFusion", c, beta)
     columns = y.shape[0 if transB else 1] if y.shape is not None and len(y.shape) == 2 else -1
-    fused = c is not None and beta != 0.0 and c.data is not None and c.data.size == columns and c.data.shape[-1] == columns
+    fused = (
+        c is not None and beta != 0.0 and c.data is not None and c.data.size == columns and c.data.shape[-1] == columns
+    )
     if fused:
         assert c is not None and c.data is not None
         inputs.append(b.const(c.data.reshape(-1)))
@@ -152,7 +154,11 @@ def conv_transpose(
     in_channel = b.need_dims(w, "a convolution")[0]
     out_channel = b.need_dims(w, "a convolution")[1] * group
     if rank > 4 or in_channel % group:
-        raise b.refuse(f"it slides over {n} dimensions, at most 2 are offered." if rank > 4 else "groups do not divide its channels.")
+        raise b.refuse(
+            f"it slides over {n} dimensions, at most 2 are offered."
+            if rank > 4
+            else "groups do not divide its channels."
+        )
     planar = win.planar()
     inputs = [to_nhwc(b, x, rank), _khwc(b, w, rank)] + ([] if bias is None else [bias])
     y = b.op(
@@ -229,7 +235,13 @@ def einsum(b: Builder, x: Value, y: MaybeValue = None, *, equation: str) -> Valu
 def _einsum_by_product(b: Builder, x: Value, first: str, y: Value, second: str, out: str) -> Value:
     """Every combination of labels at once, then summed: for the rare cases that are not a matrix product."""
     labels = sorted(set(first + second))
-    wide = [_aligned(b, v, "".join(sorted(t)), labels) for v, t in ((_permuted(b, x, first, "".join(sorted(first))), first), (_permuted(b, y, second, "".join(sorted(second))), second))]
+    wide = [
+        _aligned(b, v, "".join(sorted(t)), labels)
+        for v, t in (
+            (_permuted(b, x, first, "".join(sorted(first))), first),
+            (_permuted(b, y, second, "".join(sorted(second))), second),
+        )
+    ]
     product = b.op("MulFusion", *wide)
     return _permuted(b, *_summed(b, product, "".join(labels), set(out)), out)
 
@@ -249,5 +261,3 @@ def _aligned(b: Builder, x: Value, labels: str, target: list[str]) -> Value:
     """x with its labels in the order of ``target``, and a dimension of 1 for each label it lacks."""
     x = _permuted(b, x, labels, "".join(c for c in target if c in labels))
     return b.unsqueeze(x, [i for i, c in enumerate(target) if c not in labels])
-
-

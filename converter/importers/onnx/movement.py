@@ -33,9 +33,9 @@ def _without_zeros(b: Builder, x: Value, target: list[int], allow_zero: bool) ->
         if any(d == 0 and i >= len(dims) for i, d in enumerate(target)):
             raise b.refuse(f"the shape {target} copies a dimension its input {list(dims)} lacks.")
         target = [dims[i] if d == 0 else d for i, d in enumerate(target)]
-    if -1 in target and math.prod(dims) and 0 not in target:
-        known = -math.prod(target)
-        target = [math.prod(dims) // known if d == -1 and known else d for d in target]
+    if -1 in target and 0 not in target:
+        rest = _length(tuple(d for d in target if d != -1))
+        target = [_length(dims) // rest if d == -1 else d for d in target]
     if 0 in target:
         raise b.refuse("tensors without elements are not offered.")
     return target
@@ -46,7 +46,7 @@ def flatten(b: Builder, x: Value, *, axis: int = 1) -> Value:
     rank = b.rank(x)
     axis = axis + rank if axis < 0 else axis
     dims = x.shape or ()
-    rows, columns = (math.prod(part) if min(part, default=0) >= 0 else -1 for part in (dims[:axis], dims[axis:]))
+    rows, columns = (_length(part) for part in (dims[:axis], dims[axis:]))
     if min(rows, columns) >= 0 or max(rows, columns) >= 0:
         return b.reshape(x, [rows, columns] if rows >= 0 else [-1, columns])
     if axis == 1:
@@ -54,6 +54,11 @@ def flatten(b: Builder, x: Value, *, axis: int = 1) -> Value:
     lengths = b.op("Shape", x)
     head = b.reduce("ReduceProd", b.slice(lengths, 1, 0, 0, axis), [0])
     return b.reshape(x, b.concat([head, [-1]]))
+
+
+def _length(dims: tuple[int, ...]) -> int:
+    """Number of elements; -1 when a dimension is not known."""
+    return math.prod(dims) if min(dims, default=0) >= 0 else -1
 
 
 @onnx_op("Transpose")
@@ -101,7 +106,9 @@ def _unsqueeze_unknown(b: Builder, x: Value, axes: Value) -> Value:
         raise b.refuse("the number of its axes is only known at run time.")
     rank = b.rank(x) + count
     inserted = _marks(b, b.int32(axes), rank)
-    taken = b.op("SubFusion", b.op("CumSum", b.cast(b.op("LogicalNot", inserted), DataType.INT32), np.array(0, np.int32)), 1)
+    taken = b.op(
+        "SubFusion", b.op("CumSum", b.cast(b.op("LogicalNot", inserted), DataType.INT32), np.array(0, np.int32)), 1
+    )
     lengths = b.gather(b.shape_of(x), b.op("Maximum", taken, 0))
     return b.reshape(x, b.where(inserted, b.const(np.ones(rank, np.int32)), lengths))
 
@@ -119,7 +126,9 @@ def concat(b: Builder, *xs: Value, axis: int) -> Value:
 
 
 @onnx_op("Split")
-def split(b: Builder, x: Value, sizes: MaybeValue = None, *, axis: int = 0, num_outputs: int | None = None) -> list[Value]:
+def split(
+    b: Builder, x: Value, sizes: MaybeValue = None, *, axis: int = 0, num_outputs: int | None = None
+) -> list[Value]:
     axis = b.axis(axis, b.rank(x))
     count = len(b.wanted)
     if sizes is not None:

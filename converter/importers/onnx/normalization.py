@@ -17,7 +17,9 @@ def batch_normalization(
 ) -> Value:  # fmt: skip
     """``momentum`` concerns training only."""
     if training_mode:
-        raise b.refuse("it is in training mode.", attribute="training_mode", suggestion="Export the model for inference.")
+        raise b.refuse(
+            "it is in training mode.", attribute="training_mode", suggestion="Export the model for inference."
+        )
     if not spatial:
         raise b.refuse("statistics for every element are not offered.", attribute="spatial")
     rank = b.rank(x)
@@ -102,7 +104,9 @@ def skip_layer_normalization(
 
 
 @onnx_op("RMSNormalization")
-def rms_normalization(b: Builder, x: Value, scale: Value, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Value:
+def rms_normalization(
+    b: Builder, x: Value, scale: Value, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> Value:
     rank = b.rank(x)
     square = b.reduce("ReduceMean", b.op("Square", x), list(range(b.axis(axis, rank), rank)))
     inverse = b.op("Rsqrt", b.op("AddFusion", square, epsilon))
@@ -132,10 +136,8 @@ def lp_normalization(b: Builder, x: Value, *, axis: int = -1, p: int = 2) -> Val
     over = [b.axis(axis, b.rank(x))]
     if p not in (1, 2):
         raise b.refuse(f"{p} is neither 1 nor 2.", attribute="p")
-    if p == 1:
-        norm = b.reduce("ReduceASum", x, over)
-    else:
-        norm = b.op("Sqrt", b.reduce("ReduceSumSquare", x, over))
+    total = b.reduce("ReduceASum" if p == 1 else "ReduceSumSquare", x, over)
+    norm = total if p == 1 else b.op("Sqrt", total)
     smallest = float(np.finfo(np.float32).tiny)
     return b.op("DivFusion", x, b.op("Maximum", norm, smallest))
 
@@ -172,5 +174,3 @@ def _per_channel(b: Builder, v: Value, rank: int) -> Value:
 
 def _affine(b: Builder, x: Value, scale: Value, bias: Value) -> Value:
     return b.op("AddFusion", b.op("MulFusion", x, scale), bias)
-
-

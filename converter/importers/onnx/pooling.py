@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from converter.importers.onnx.spatial import Window, from_nhwc, to_nhwc, window
 from converter.ir.graph import Value
 from lite_runtime.types import DataType
 
+# The attribute's name is a word of Python's own.
+_GLOBAL: dict[str, Any] = {"global": True}
+_LOCAL: dict[str, Any] = {"global": False}
 _LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -90,7 +94,9 @@ def _separable(b: Builder, op: str, x: Value, win: Window, ceil: bool) -> Value:
     if win.rank > 3:
         raise b.refuse(f"it slides over {win.rank} dimensions, at most 3 are offered.")
     n, c, *lengths = b.need_dims(x, "pooling over three dimensions")
-    depth, height, width = ((length + sum(win.pads[i]) - win.reach(i)) // win.strides[i] + 1 for i, length in enumerate(lengths))
+    depth, height, width = (
+        (length + sum(win.pads[i]) - win.reach(i)) // win.strides[i] + 1 for i, length in enumerate(lengths)
+    )
     y = b.reshape(b.transpose(x, [0, 2, 3, 4, 1]), [n * lengths[0], lengths[1], lengths[2], c])
     y = _pool(b, op, y, Window(win.kernel[1:], win.strides[1:], win.dilations[1:], win.pads[1:]), ceil)
     y = b.reshape(y, [n, lengths[0], height * width, c])
@@ -110,7 +116,7 @@ def _pool(b: Builder, op: str, x: Value, win: Window, ceil: bool) -> Value:
         pad_mode="SAME" if win.same else "PAD",
         round_mode="CEIL" if ceil else "FLOOR",
         activation_type="NO_ACTIVATION",
-        **{"global": False},
+        **_LOCAL,
     )
 
 
@@ -158,7 +164,10 @@ def _dilated_average(b: Builder, x: Value, stated: Window, win: Window, include_
         start = win.pads[i][0]
         counted[start - before : start + length + after] = 1
         results = (lengths[i] - win.reach(i)) // win.strides[i] + 1
-        seen = [sum(counted[r * win.strides[i] + p * win.dilations[i]] for p in range(win.kernel[i])) for r in range(results)]
+        seen = [
+            sum(counted[r * win.strides[i] + p * win.dilations[i]] for p in range(win.kernel[i]))
+            for r in range(results)
+        ]
         counts = counts[..., None] * np.array(seen, np.float32)
     return b.op("MulFusion", first, (1 / np.maximum(counts, 1)).astype(np.float32))
 
@@ -177,7 +186,7 @@ def _global(b: Builder, x: Value, op: str, mode: str) -> Value:
     rank = b.rank(x)
     if rank != 4:
         return b.reduce(mode, x, list(range(2, rank)))
-    y = b.op(op, to_nhwc(b, x, 4), format="NHWC", pad_mode="VALID", activation_type="NO_ACTIVATION", **{"global": True})
+    y = b.op(op, to_nhwc(b, x, 4), format="NHWC", pad_mode="VALID", activation_type="NO_ACTIVATION", **_GLOBAL)
     return from_nhwc(b, y, 4)
 
 

@@ -75,7 +75,9 @@ def _opsets(source: str, model: ModelProto) -> dict[str, int]:
     opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
     version, newest = opsets.setdefault("", OLDEST_OPSET), defs.onnx_opset_version()
     if not OLDEST_OPSET <= version <= newest:
-        reason = f"the converter reads opsets {OLDEST_OPSET} to {newest}, the newest that the installed onnx package knows."
+        reason = (
+            f"the converter reads opsets {OLDEST_OPSET} to {newest}, the newest that the installed onnx package knows."
+        )
         suggestion = "Convert the model with onnx.version_converter, or install a newer onnx."
         raise UnsupportedError(source, [Problem(model.graph.name, f"opset {version}", reason, "", suggestion)])
     return opsets

@@ -147,7 +147,9 @@ def lstm(
     x, (h0, c0) = _time_major(b, x, [h0, c0], layout)
     hidden = b.need_dims(r, "a recurrent layer")[2]
     backwards = _directions(b, direction)
-    functions = _functions(b, ["Sigmoid", "Tanh", "Tanh"], len(backwards), activations, activation_alpha, activation_beta)
+    functions = _functions(
+        b, ["Sigmoid", "Tanh", "Tanh"], len(backwards), activations, activation_alpha, activation_beta
+    )
     standard = not (clip or input_forget or peepholes is not None or lengths is not None or activations)
     if standard and w.data is not None and r.data is not None and (bias is None or bias.data is not None):
         outputs = _native_lstm(b, x, w, r, bias, h0, c0, hidden, backwards)
@@ -360,5 +362,3 @@ def _clipped(b: Builder, x: Value, limit: float) -> Value:
     if not limit or math.isinf(limit):
         return x
     return b.op("Maximum", b.op("Minimum", x, limit), -limit)
-
-

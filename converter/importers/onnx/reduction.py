@@ -25,7 +25,9 @@ def reduce_over(b: Builder, mode: str, x: Value, axes: MaybeValue, keep: int, no
     """``axes`` absent or empty means all of them, or none when ``noop`` is set."""
     over = _axes(b, x, axes, noop)
     if over is None:
-        return {"ReduceSumSquare": lambda: b.op("Square", x), "ReduceASum": lambda: b.op("Abs", x)}.get(mode, lambda: x)()
+        return {"ReduceSumSquare": lambda: b.op("Square", x), "ReduceASum": lambda: b.op("Abs", x)}.get(
+            mode, lambda: x
+        )()
     if x.dtype == DataType.BOOL:
         number = b.cast(x, DataType.INT32)
         return b.cast(b.op("ReduceFusion", number, over, mode=mode, keep_dims=bool(keep), coeff=1.0), DataType.BOOL)
@@ -43,7 +45,9 @@ def _axes(b: Builder, x: Value, axes: MaybeValue, noop: int) -> Operand | None:
 
 
 def _reduction(mode: str) -> Lowering:
-    def lowering(b: Builder, x: Value, axes: MaybeValue = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Value:
+    def lowering(
+        b: Builder, x: Value, axes: MaybeValue = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+    ) -> Value:
         return reduce_over(b, mode, x, axes, keepdims, noop_with_empty_axes)
 
     return lowering
@@ -54,12 +58,16 @@ for _name, _mode in REDUCTIONS.items():
 
 
 @onnx_op("ReduceL2")
-def reduce_l2(b: Builder, x: Value, axes: MaybeValue = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Value:
+def reduce_l2(
+    b: Builder, x: Value, axes: MaybeValue = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Value:
     return b.op("Sqrt", reduce_over(b, "ReduceSumSquare", x, axes, keepdims, noop_with_empty_axes))
 
 
 @onnx_op("ReduceLogSum")
-def reduce_log_sum(b: Builder, x: Value, axes: MaybeValue = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Value:
+def reduce_log_sum(
+    b: Builder, x: Value, axes: MaybeValue = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Value:
     return b.op("Log", reduce_over(b, "ReduceSum", x, axes, keepdims, noop_with_empty_axes))
 
 

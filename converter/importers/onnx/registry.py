@@ -6,7 +6,7 @@ attributes::
     @onnx_op("LeakyRelu")
     def leaky_relu(b: Builder, x: Value, *, alpha: float = 0.01) -> Value: ...
 
-It returns the outputs (one value, or a sequence) or raises ``Refused``. An input the node omits is None.
+It returns the outputs (one value, or a sequence) or raises ``LoweringError``. An input the node omits is None.
 An attribute the function does not name is refused unless it has its default value, so a lowering never
 ignores anything by accident.
 """
@@ -45,7 +45,7 @@ BECAME_INPUTS: dict[str, tuple[int, tuple[str, ...]]] = {
 }
 
 
-class Refused(Exception):
+class LoweringError(Exception):
     """The node cannot be expressed exactly with .ms operators.
 
     ``consequence`` marks a refusal for lack of knowledge (an unknown rank) that an earlier refused node

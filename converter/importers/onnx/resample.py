@@ -65,7 +65,7 @@ _ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def nearest(axis: Axis, mode: str, rounding: str) -> np.ndarray:
     """The input element that each output element copies; raises KeyError for unknown modes."""
     found = _ROUNDINGS[rounding](coordinates(axis, mode))
-    return np.clip(found, 0, axis.length - 1).astype(np.int32)
+    return np.asarray(np.clip(found, 0, axis.length - 1), np.int32)
 
 
 def weights(
@@ -94,7 +94,7 @@ def _cubic(t: np.ndarray, a: float) -> np.ndarray:
     """Keys' cubic convolution kernel at distance t >= 0."""
     near = ((a + 2) * t - (a + 3)) * t * t + 1
     far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
+    return np.asarray(np.where(t <= 1, near, np.where(t < 2, far, 0.0)))
 
 
 def outside(axis: Axis, mode: str) -> np.ndarray:

@@ -114,7 +114,9 @@ def _plan(
     return {a: s for a, s in sorted(steps.items()) if s.result != s.length or s.scale != 1 or s.crop != still}
 
 
-def _nearest(b: Builder, x: Value, plan: dict[int, Axis], coordinates: str, rounding: str, extrapolation: float) -> Value:
+def _nearest(
+    b: Builder, x: Value, plan: dict[int, Axis], coordinates: str, rounding: str, extrapolation: float
+) -> Value:
     rank = b.rank(x)
     if coordinates == "asymmetric" and rounding == "floor" and _is_native(plan, rank, coordinates):
         return _native(b, x, "nearest", coordinates, rounding, new_height=plan[2].result, new_width=plan[3].result)
@@ -136,9 +138,7 @@ def _multiply_axis(b: Builder, x: Value, rank: int, axis: int, matrix: np.ndarra
     return b.transpose(b.op("MatMulFusion", x, matrix), order)
 
 
-def _extrapolated(
-    b: Builder, x: Value, rank: int, plan: dict[int, Axis], coordinates: str, value: float
-) -> Value:
+def _extrapolated(b: Builder, x: Value, rank: int, plan: dict[int, Axis], coordinates: str, value: float) -> Value:
     if coordinates != "tf_crop_and_resize":
         return x
     mask: Any = np.zeros((1,) * rank, np.bool_)
@@ -160,7 +160,7 @@ def _is_native(plan: dict[int, Axis], rank: int, coordinates: str) -> bool:
 
 
 def _native(
-    b: Builder, x: Value, mode: str, coordinates: str, rounding: str, size: MaybeValue = None, **sizes: int
+    b: Builder, x: Value, mode: str, coordinates: str, rounding: str, size: MaybeValue = None, **sizes: Any
 ) -> Value:
     inputs = [to_nhwc(b, x, 4)] + ([] if size is None else [size])
     y = b.op(
@@ -181,7 +181,9 @@ def _at_run_time(
 ) -> Value:  # fmt: skip
     """The sizes are only known at run time: what the .ms operator does by itself."""
     if not plain or b.rank(x) != 4 or mode not in ("nearest", "linear"):
-        raise b.refuse(f"'{mode}' of a size that is only known at run time.", suggestion="Fix the input shapes with --inputShape.")
+        raise b.refuse(
+            f"'{mode}' of a size that is only known at run time.", suggestion="Fix the input shapes with --inputShape."
+        )
     mode_known = coordinates in _NATIVE_MODES or coordinates == "pytorch_half_pixel"
     if not mode_known or rounding not in _NATIVE_ROUNDINGS:
         raise b.refuse(f"'{coordinates}' of a size that is only known at run time.", "coordinate_transformation_mode")

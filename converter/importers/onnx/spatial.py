@@ -56,14 +56,16 @@ def window(
     pads: Sequence[int] | None,
     auto_pad: str,
 ) -> Window:
-    """Checks the attributes and works out automatic padding. Raises Refused."""
+    """Checks the attributes and works out automatic padding. Raises LoweringError."""
     n = len(kernel)
     steps, spread = list(strides or [1] * n), list(dilations or [1] * n)
     if b.rank(x) != n + 2:
         raise b.refuse(f"a window over {n} dimensions does not fit its {b.rank(x)}-dimensional input.")
     for name, values in (("kernel_shape", kernel), ("strides", steps), ("dilations", spread)):
         if len(values) != n or min(values, default=0) < 1:
-            raise b.refuse(f"{list(values)} does not fit {n} dimensions. The model is invalid: check the exporter.", name)
+            raise b.refuse(
+                f"{list(values)} does not fit {n} dimensions. The model is invalid: check the exporter.", name
+            )
     whole = Window(list(kernel), steps, spread, [(0, 0)] * n)
     if auto_pad in ("", "NOTSET"):
         flat = list(pads or [0] * 2 * n)

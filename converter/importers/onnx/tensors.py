@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, TypeProto, numpy_helper
@@ -119,4 +120,5 @@ def _external(tensor: TensorProto, source: str, where: str) -> memoryview:
         raise SourceFileError(f"{where} is at bytes {offset} to {offset + length} of '{location}', which has {size}")
     if length == 0:
         return memoryview(b"")
-    return memoryview(np.memmap(path, np.uint8, "r", offset, (length,)))
+    mapped: Any = np.memmap(path, np.uint8, "r", offset, (length,))
+    return memoryview(mapped)
