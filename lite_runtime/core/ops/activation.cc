@@ -1,0 +1,224 @@
+#include "ops/activation.h"
+
+#include <algorithm>
+
+#include "ops/channelwise.h"
+
+namespace lr {
+
+namespace {
+
+using schema::ActivationType;
+
+// Elements worth a thread, for functions that cost some tens of cycles per vector.
+constexpr int64_t kGrain = 8192;
+
+constexpr float kSeluAlpha = 1.67326324f, kSeluScale = 1.05070099f;
+// The sigmoid approximation of GELU: x * sigmoid(1.702 x).
+constexpr float kFastGelu = 1.702f;
+
+struct KernelRow {
+  ActivationType type;
+  UnaryKernel Kernels::Unary::*kernel;
+};
+// Functions a kernel computes as they are; alpha is its parameter a.
+constexpr KernelRow kKernelRows[] = {
+    {schema::ActivationType_SIGMOID, &Kernels::Unary::sigmoid},
+    {schema::ActivationType_TANH, &Kernels::Unary::tanh},
+    {schema::ActivationType_ELU, &Kernels::Unary::elu},
+    {schema::ActivationType_LEAKY_RELU, &Kernels::Unary::leaky_relu},
+    {schema::ActivationType_ABS, &Kernels::Unary::abs},
+    {schema::ActivationType_SOFTSIGN, &Kernels::Unary::softsign},
+    {schema::ActivationType_SOFTPLUS, &Kernels::Unary::softplus},
+    {schema::ActivationType_HSWISH, &Kernels::Unary::hswish},
+    {schema::ActivationType_HSIGMOID, &Kernels::Unary::hsigmoid},
+    {schema::ActivationType_SIGN, &Kernels::Unary::sign},
+    {schema::ActivationType_SWISH, &Kernels::Unary::swish},
+};
+
+bool has_parameters(ActivationType type) {
+  return type == schema::ActivationType_ELU || type == schema::ActivationType_LEAKY_RELU ||
+         type == schema::ActivationType_THRESHOLDRELU || type == schema::ActivationType_HARD_TANH;
+}
+
+}  // namespace
+
+void Activation::bind(const Node& node, ActivationType type, float alpha, float low, float high, bool approximate) {
+  const Kernels::Unary& table = kernels().unary;
+  for (const KernelRow& row : kKernelRows) {
+    if (row.type == type) return use_kernel(table.*row.kernel, alpha);
+  }
+  switch (type) {
+    case schema::ActivationType_NO_ACTIVATION:
+      return;
+    case schema::ActivationType_RELU:
+      return use_clamp(0.f, kInfinity);
+    case schema::ActivationType_RELU6:
+      return use_clamp(0.f, 6.f);
+    case schema::ActivationType_RELU1:
+      return use_clamp(-1.f, 1.f);
+    case schema::ActivationType_HARD_TANH:
+      if (!(low <= high)) node.invalid("HARD_TANH from min_val=%g to max_val=%g is an empty range", low, high);
+      return use_clamp(low, high);
+    case schema::ActivationType_GELU:
+      return use_kernel(approximate ? table.gelu_tanh : table.gelu, 0.f);
+    case schema::ActivationType_SELU:
+      kind_ = Kind::kSelu;
+      return;
+    case schema::ActivationType_FAST_GELU:
+      kind_ = Kind::kFastGelu;
+      return;
+    case schema::ActivationType_THRESHOLDRELU:
+      kind_ = Kind::kThreshold;
+      a_ = alpha;
+      return;
+    default:
+      node.unsupported("activation_type=%s (%d) is not offered", schema::EnumNameActivationType(type), type);
+  }
+}
+
+void Activation::use_clamp(float low, float high) {
+  a_ = low;
+  b_ = high;
+}
+
+void Activation::use_kernel(UnaryKernel kernel, float a) {
+  kind_ = Kind::kKernel;
+  kernel_ = kernel;
+  a_ = a;
+}
+
+void Activation::apply(const float* x, float* y, size_t n) const {
+  const Kernels::Unary& table = kernels().unary;
+  switch (kind_) {
+    case Kind::kClamp:
+      return table.clamp(x, y, n, a_, b_);
+    case Kind::kKernel:
+      return kernel_(x, y, n, a_, b_);
+    case Kind::kSelu:
+      table.elu(x, y, n, kSeluAlpha, 0.f);
+      return table.affine(y, y, n, kSeluScale, 0.f);
+    case Kind::kFastGelu:
+      table.affine(x, y, n, kFastGelu, 0.f);
+      table.swish(y, y, n, 0.f, 0.f);
+      return table.affine(y, y, n, 1.f / kFastGelu, 0.f);
+    case Kind::kThreshold:
+      for (size_t i = 0; i < n; ++i) y[i] = x[i] > a_ ? x[i] : 0.f;
+  }
+}
+
+FusedActivation::FusedActivation(const Node& node, ActivationType type) {
+  if (has_parameters(type)) {
+    node.unsupported("fused activation %s needs parameters; use an Activation node",
+                     schema::EnumNameActivationType(type));
+  }
+  function_ = Activation(node, type, 0.f, 0.f, 0.f, false);
+  pending_ = !function_.is_clamp();
+  if (pending_) return;
+  low_ = function_.low();
+  high_ = function_.high();
+}
+
+void FusedActivation::finish_rows(float* y, size_t rows, size_t stride, size_t n) const {
+  if (!pending_) return;
+  if (stride == n) return function_.apply(y, y, rows * n);
+  for (size_t r = 0; r < rows; ++r) function_.apply(y + r * stride, y + r * stride, n);
+}
+
+void FusedActivation::apply(float* y, size_t n) const {
+  if (pending_ || low_ > -__builtin_inff() || high_ < __builtin_inff()) function_.apply(y, y, n);
+}
+
+namespace {
+
+// y = f(x), element by element.
+class ElementwiseActivation : public Op {
+ public:
+  void infer(Node& node) override {
+    node.expect_inputs(1, 1);
+    node.expect_dtype(0, DType::kFloat32);
+    function_ = function(node);
+    node.set_out(0, DType::kFloat32, node.in[0]->shape);
+  }
+  void run(Node& node) override {
+    const float* x = node.in[0]->as<float>();
+    float* y = node.out[0]->as<float>();
+    node.pool->run(node.in[0]->count(), kGrain, [&](int64_t begin, int64_t end, int) {
+      function_.apply(x + begin, y + begin, static_cast<size_t>(end - begin));
+    });
+  }
+  int overwrites() const override { return 0; }
+
+ protected:
+  virtual Activation function(const Node& node) const = 0;
+
+ private:
+  Activation function_;
+};
+
+class ActivationOp : public ElementwiseActivation {
+  Activation function(const Node& node) const override {
+    const auto* attr = node.attr<schema::Activation>();
+    return Activation(node, attr->activation_type(), attr->alpha(), attr->min_val(), attr->max_val(),
+                      attr->approximate());
+  }
+};
+
+class LeakyRelu : public ElementwiseActivation {
+  Activation function(const Node& node) const override {
+    return Activation(node, schema::ActivationType_LEAKY_RELU, node.attr<schema::LeakyRelu>()->negative_slope(), 0.f,
+                      0.f, false);
+  }
+};
+
+class Elu : public ElementwiseActivation {
+  Activation function(const Node& node) const override {
+    return Activation(node, schema::ActivationType_ELU, node.attr<schema::Elu>()->alpha(), 0.f, 0.f, false);
+  }
+};
+
+// y = x < 0 ? slope * x : x with one slope, one per channel (the last axis), or one per element of the
+// trailing dimensions.
+class PRelu : public Op {
+ public:
+  void infer(Node& node) override {
+    node.expect_inputs(2, 2);
+    node.expect_dtype(0, DType::kFloat32);
+    node.expect_dtype(1, DType::kFloat32);
+    const Shape& x = node.in[0]->shape;
+    const Shape& slope = node.in[1]->shape;
+    slopes_ = slope.count();
+    int axis = x.rank();
+    while (axis > 0 && x.count(axis, x.rank()) < slopes_) --axis;
+    if (slopes_ != 1 && x.count(axis, x.rank()) != slopes_) {
+      node.invalid("slope of shape %s fits no trailing dimensions of input %s", slope.str().c_str(), x.str().c_str());
+    }
+    node.set_out(0, DType::kFloat32, x);
+  }
+  void prepare(Node& node) override { node.need_scratch(static_cast<size_t>(channel_period(slopes_)) * sizeof(float)); }
+  void run(Node& node) override {
+    const float* x = node.in[0]->as<float>();
+    const float* given = node.in[1]->as<float>();
+    float* y = node.out[0]->as<float>();
+    float* slope = static_cast<float*>(node.scratch);
+    std::copy(given, given + slopes_, slope);
+    repeat_channels(slope, slopes_);
+    const Kernels& k = kernels();
+    node.pool->run(node.in[0]->count(), kChannelGrain, [&](int64_t begin, int64_t end, int) {
+      each_period(begin, end, channel_period(slopes_),
+                  [&](int64_t i, int64_t at, size_t n) { k.prelu_f32(x + i, slope + at, y + i, n); });
+    });
+  }
+  int overwrites() const override { return 0; }
+
+ private:
+  int64_t slopes_ = 0;
+};
+
+LR_REGISTER_OP(Activation, ActivationOp)
+LR_REGISTER_OP(LeakyRelu, LeakyRelu)
+LR_REGISTER_OP(Elu, Elu)
+LR_REGISTER_OP(PReLUFusion, PRelu)
+
+}  // namespace
+}  // namespace lr

@@ -1,0 +1,32 @@
+#include "ops/gemm.h"
+
+namespace lr {
+
+namespace {
+// Weights of one block of columns; leaves room in a 512 KB second-level cache for the rows streaming by.
+constexpr int64_t kBlockBytes = 256 * 1024;
+constexpr int64_t kTasksPerThread = 4;
+}  // namespace
+
+GemmTiles::GemmTiles(const GemmShape& shape, int threads)
+    : shape_(shape), mr_(static_cast<int64_t>(kernels().gemm_mr)), row_tiles_(div_up(shape.rows, mr_)) {
+  const auto nr = static_cast<int64_t>(kernels().gemm_nr);
+  const int64_t panels = std::max<int64_t>(1, div_up(shape.n, nr));
+  int64_t blocks = 1;
+  if (row_tiles_ > 1) {
+    const int64_t bytes = static_cast<int64_t>(sizeof(float)) * panels * nr * shape.cost();
+    blocks = div_up(bytes, kBlockBytes);
+  }
+  const int64_t products = shape.batches * row_tiles_;
+  if (threads > 1 && products > 0) blocks = std::max(blocks, div_up(kTasksPerThread * threads, products));
+  columns_ = div_up(panels, std::min(blocks, panels)) * nr;
+  column_blocks_ = div_up(panels * nr, columns_);
+  grain_ = std::max<int64_t>(1, kGemmGrain / (std::min(mr_, shape.rows) * columns_ * shape.cost() + 1));
+}
+
+size_t GemmTiles::pointer_bytes(int threads) const {
+  const Shape pointers{threads, shape_.taps, mr_};
+  return static_cast<size_t>(pointers.count()) * sizeof(const float*);
+}
+
+}  // namespace lr

@@ -1,0 +1,120 @@
+#include "ops/geometry.h"
+
+namespace lr {
+
+namespace {
+
+// Keeps all arithmetic on positions far from overflow.
+constexpr int64_t kMaxExtent = int64_t{1} << 31;
+constexpr int64_t kMaxTaps = int64_t{1} << 24;
+
+long long ll(int64_t v) { return static_cast<long long>(v); }
+
+struct Fit {
+  int64_t out, before;
+};
+
+Fit fit(const Node& node, const char* dim, schema::PadMode mode, int64_t in, int64_t kernel, int64_t stride,
+        int64_t dilation, int64_t before, int64_t after, bool round_up) {
+  const int64_t extent = (kernel - 1) * dilation + 1;
+  if (mode == schema::PadMode_SAME) {
+    const int64_t out = div_up(in, stride);
+    return {out, std::max<int64_t>(0, (out - 1) * stride + extent - in) / 2};
+  }
+  if (mode == schema::PadMode_VALID) before = after = 0;
+  const int64_t slack = in + before + after - extent;
+  if (slack < 0) {
+    node.invalid("a window of %s %lld does not fit the input's %s of %lld (padded %lld)", dim, ll(extent), dim, ll(in),
+                 ll(in + before + after));
+  }
+  return {(round_up ? div_up(slack, stride) : slack / stride) + 1, before};
+}
+
+}  // namespace
+
+Pair pair_attribute(const Node& node, const char* name, const Int64s* values, Pair fallback, int64_t least) {
+  if (values == nullptr || values->size() == 0) return fallback;
+  if (values->size() != 2) node.invalid("%s has %u values; it needs 2 (height, width)", name, values->size());
+  const Pair pair{values->Get(0), values->Get(1)};
+  if (std::min(pair.h, pair.w) < least || std::max(pair.h, pair.w) >= kMaxExtent) {
+    node.invalid("%s=(%lld, %lld) is out of range", name, ll(pair.h), ll(pair.w));
+  }
+  return pair;
+}
+
+void check_pad_mode(const Node& node, schema::PadMode mode) {
+  if (mode < schema::PadMode_MIN || mode > schema::PadMode_MAX) node.unsupported("pad_mode=%d is not offered", mode);
+}
+
+Padding padding_attribute(const Node& node, const char* name, const Int64s* values) {
+  if (values == nullptr || values->size() == 0) return {};
+  if (values->size() != 4)
+    node.invalid("%s has %u values; it needs 4 (top, bottom, left, right)", name, values->size());
+  for (int64_t v : *values) {
+    if (v < 0 || v >= kMaxExtent) node.invalid("%s has the value %lld, which is out of range", name, ll(v));
+  }
+  return {values->Get(0), values->Get(1), values->Get(2), values->Get(3)};
+}
+
+void fit_window(const Node& node, schema::PadMode mode, const Padding& padding, bool round_up, Window& window) {
+  check_pad_mode(node, mode);
+  const Shape& x = node.in[0]->shape;
+  if (x.rank() != 4) node.invalid("input 0 has shape %s; it needs 4 dimensions (NHWC)", x.str().c_str());
+  window.batch = x[0];
+  window.in_h = x[1];
+  window.in_w = x[2];
+  window.channels = x[3];
+  if (window.kernel.h > kMaxTaps / window.kernel.w) {
+    node.unsupported("a window of %lld x %lld is too large", ll(window.kernel.h), ll(window.kernel.w));
+  }
+  const Fit h = fit(node, "height", mode, window.in_h, window.kernel.h, window.stride.h, window.dilation.h, padding.top,
+                    padding.bottom, round_up);
+  const Fit w = fit(node, "width", mode, window.in_w, window.kernel.w, window.stride.w, window.dilation.w, padding.left,
+                    padding.right, round_up);
+  window.out_h = h.out;
+  window.top = h.before;
+  window.out_w = w.out;
+  window.left = w.before;
+}
+
+RowWalk::RowWalk(const Window& window, int threads) : w_(window) {
+  constexpr int64_t kLeastPixels = 8, kLeastWork = 1 << 14;  // of a piece; values read that are worth a thread
+  const int64_t rows = w_.batch * w_.out_h;
+  const int64_t wanted = threads > 1 && rows > 0 ? div_up(int64_t{4} * threads, rows) : 1;
+  const int64_t pieces = std::min(wanted, std::max<int64_t>(1, w_.out_w / kLeastPixels));
+  piece_ = std::max<int64_t>(1, div_up(w_.out_w, pieces));
+  per_row_ = div_up(w_.out_w, piece_);
+  const double work = static_cast<double>(piece_) * static_cast<double>(w_.taps()) * static_cast<double>(w_.channels);
+  grain_ = std::max<int64_t>(1, static_cast<int64_t>(kLeastWork / (work + 1)));
+}
+
+int64_t RowWalk::count(int64_t pixels) const {
+  if (!shared()) return pixels * w_.taps();
+  return ((pixels - 1) * w_.stride.w + w_.kernel.w) * w_.kernel.h;
+}
+
+const float** RowWalk::fill_column(const float* image, int64_t iy, int64_t ix, const float* outside,
+                                   const float** pointers) const {
+  const bool inside = ix >= 0 && ix < w_.in_w;
+  for (int64_t ky = 0; ky < w_.kernel.h; ++ky, iy += w_.dilation.h) {
+    *pointers++ = inside && iy >= 0 && iy < w_.in_h ? image + (iy * w_.in_w + ix) * w_.channels : outside;
+  }
+  return pointers;
+}
+
+void RowWalk::fill(const float* image, int64_t oy, int64_t ox, int64_t pixels, const float* outside,
+                   const float** pointers) const {
+  const int64_t iy = oy * w_.stride.h - w_.top, ix = ox * w_.stride.w - w_.left;
+  if (shared()) {
+    const int64_t columns = (pixels - 1) * w_.stride.w + w_.kernel.w;
+    for (int64_t i = 0; i < columns; ++i) pointers = fill_column(image, iy, ix + i, outside, pointers);
+    return;
+  }
+  for (int64_t p = 0; p < pixels; ++p) {
+    for (int64_t kx = 0; kx < w_.kernel.w; ++kx) {
+      pointers = fill_column(image, iy, ix + p * w_.stride.w + kx * w_.dilation.w, outside, pointers);
+    }
+  }
+}
+
+}  // namespace lr

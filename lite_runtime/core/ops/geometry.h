@@ -1,0 +1,84 @@
+// Windows that slide over the two spatial dimensions of an NHWC tensor: convolution and pooling.
+#pragma once
+
+#include <algorithm>
+
+#include "op.h"
+
+namespace lr {
+
+struct Pair {
+  int64_t h = 1, w = 1;
+};
+
+using Int64s = ::flatbuffers::Vector<int64_t>;
+
+// The attribute's two values (height, width), each at least `least`; `fallback` when it is absent.
+Pair pair_attribute(const Node& node, const char* name, const Int64s* values, Pair fallback, int64_t least = 1);
+
+// Fails for a value outside the enumeration.
+void check_pad_mode(const Node& node, schema::PadMode mode);
+
+struct Padding {
+  int64_t top = 0, bottom = 0, left = 0, right = 0;
+};
+// pad_list-like attribute: top, bottom, left, right; zeros when absent.
+Padding padding_attribute(const Node& node, const char* name, const Int64s* values);
+
+// One output pixel (oy, ox) covers input rows oy * stride.h - top + ky * dilation.h for 0 <= ky < kernel.h,
+// and columns accordingly; what lies outside the input is padding.
+struct Window {
+  int64_t batch = 0, in_h = 0, in_w = 0, channels = 0;
+  int64_t out_h = 0, out_w = 0;
+  Pair kernel, stride, dilation;
+  int64_t top = 0, left = 0;
+
+  int64_t taps() const { return kernel.h * kernel.w; }
+  int64_t in_pixels() const { return in_h * in_w; }
+  int64_t out_pixels() const { return out_h * out_w; }
+};
+
+// Fills in the rest of a window whose kernel, stride and dilation are set, over NHWC input 0.
+// Fails when the window does not fit the padded input.
+void fit_window(const Node& node, schema::PadMode mode, const Padding& padding, bool round_up, Window& window);
+
+// Walks all output pixels in pieces of rows, on all threads, with the pointers that the row kernels
+// (depthwise convolution, pooling) read. The taps of a pixel go column by column (tap kx * kernel.h + ky),
+// so that without dilation neighbouring pixels share the columns they overlap in.
+class RowWalk {
+ public:
+  RowWalk() = default;
+  RowWalk(const Window& window, int threads);
+
+  // Pointers all threads need together.
+  int64_t pointer_count(int threads) const { return Shape{threads, count(piece_)}.count(); }
+  // Distance of consecutive pixels' first pointers.
+  size_t step() const { return static_cast<size_t>(shared() ? w_.stride.w * w_.kernel.h : w_.taps()); }
+
+  // Calls body(taps, pixel, pixels): pointers for the output pixels [pixel, pixel + pixels), all of one row
+  // and counted from the first image's start. Taps in the padding point to `outside`.
+  template <class Body>
+  void run(const Node& node, const float* x, const float* outside, const float** pointers, const Body& body) const {
+    node.pool->run(w_.batch * w_.out_h * per_row_, grain_, [&](int64_t begin, int64_t end, int thread) {
+      const float** taps = pointers + thread * count(piece_);
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t row = i / per_row_, ox = i % per_row_ * piece_;
+        const int64_t pixels = std::min(piece_, w_.out_w - ox);
+        fill(x + row / w_.out_h * w_.in_pixels() * w_.channels, row % w_.out_h, ox, pixels, outside, taps);
+        body(static_cast<const float* const*>(taps), row * w_.out_w + ox, pixels);
+      }
+    });
+  }
+
+ private:
+  bool shared() const { return w_.dilation.w == 1; }
+  int64_t count(int64_t pixels) const;  // pointers of consecutive pixels
+  void fill(const float* image, int64_t oy, int64_t ox, int64_t pixels, const float* outside,
+            const float** pointers) const;
+  const float** fill_column(const float* image, int64_t iy, int64_t ix, const float* outside,
+                            const float** pointers) const;
+  Window w_;
+  int64_t piece_ = 0, per_row_ = 0, grain_ = 1;
+};
+
+}  // namespace lr
