@@ -168,7 +168,7 @@ class _ModelBuilder:
         self._values = [self._value(i, t) for i, t in enumerate(self._tensors)]
         subgraphs = self._meta.get("subGraph") or [self._whole()]
         graphs = [self._graph(i, s) for i, s in enumerate(subgraphs)]
-        return Model(graphs, self._source, self._meta.get("fmkType", 0))
+        return Model(graphs, self._source, self._meta.get("fmkType", 0), channels_last=True)
 
     def _whole(self) -> dict[str, Any]:
         """The only graph of a file that names no sub-graphs."""

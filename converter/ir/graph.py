@@ -259,13 +259,15 @@ def _chain(*groups: Iterable[Value]) -> Iterator[Value]:
 class Model:
     """A main graph (``graphs[0]``) and the sub-graphs its PartialFusion nodes name by index.
 
-    ``source`` is the file it was read from, ``fmk`` the format's FmkType number.
+    ``source`` is the file it was read from, ``fmk`` the format's FmkType number. ``channels_last`` says
+    that 4-D inputs are NHWC, as in TFLite and .ms files; otherwise they are NCHW.
     """
 
     graphs: list[Graph]
     source: str = ""
     fmk: int = 3
     notes: list[str] = field(default_factory=list)
+    channels_last: bool = False
 
     @property
     def main(self) -> Graph:

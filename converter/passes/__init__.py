@@ -86,23 +86,25 @@ _LAST = (
 def optimize(
     model: Model,
     level: str = "general",
+    input_format: str = "NHWC",
     progress: Callable[[str], None] | None = None,
-    *,
-    nhwc_inputs: bool = True,
 ) -> list[PassResult]:
     """Changes the model in place and returns what each pass did.
 
     Args:
         model: as an importer made it.
         level: one of LEVELS.
+        input_format: layout the model's 4-D inputs shall have, "NHWC" or "NCHW".
         progress: called with the name of each pass before it runs.
-        nhwc_inputs: 4-D inputs of the main graph are channels-first now and shall become channels-last
-            (MindSpore Lite's default for MindIR and ONNX; False for inputDataFormat=NCHW and for TFLite).
 
     Raises InvalidGraphError, UnsupportedError or UsageError.
     """
     if level not in LEVELS:
         raise UsageError(f"optimize level '{level}' is not offered, it must be one of: {', '.join(LEVELS)}")
-    inputs = (_CHANNELS_LAST_INPUTS,) if nhwc_inputs else ()
+    if input_format not in ("NHWC", "NCHW"):
+        raise UsageError(f"input format '{input_format}' is not offered, it must be NHWC or NCHW")
+    if input_format == "NCHW" and model.channels_last:
+        raise UsageError(f"{model.source}: the model's inputs are channels-last (NHWC), they cannot become NCHW")
+    inputs = (_CHANNELS_LAST_INPUTS,) if input_format == "NHWC" and not model.channels_last else ()
     general = _GENERAL if level == "general" else ()
     return run_passes(model, [*_FIRST, *inputs, *general, *_LAST], progress)

@@ -38,6 +38,7 @@ def channels_last_inputs(model: Model) -> bool:
         if graph.is_output(value):
             graph.outputs = [result if v is value else v for v in graph.outputs]
         modified = True
+    model.channels_last = True
     return modified
 
 

@@ -27,7 +27,7 @@ def load(path: str) -> Model:
     graph, problems = _convert(subgraphs[0], path)
     if problems:
         raise UnsupportedError(path, problems)
-    return Model([graph], source=path, fmk=_FMK_TFLITE)
+    return Model([graph], source=path, fmk=_FMK_TFLITE, channels_last=True)
 
 
 def _convert(subgraph: Subgraph, path: str) -> tuple[Graph, list[Problem]]:
