@@ -96,21 +96,26 @@ void check_depthwise(const Kernels& k, Window window, size_t channels, size_t co
             window.step, channels, count, gap, range.lo, range.hi);
   const Rows inputs(7, channels);
   const std::vector<const float*> x = inputs.pick((count - 1) * window.step + window.taps);
-  Guarded<float> w((1 + window.taps) * channels);
+  // Weights as a model stores them: the taps of a channel together.
+  std::vector<float> w(channels * window.taps), bias(channels, 0.f);
   fill_integers(w);
+  if (count % 2 == 0) fill_integers(bias);
+  Guarded<float> packed((channels + k.lanes - 1) / k.lanes * k.lanes * (1 + window.taps));
+  pack_depthwise_f32(k, w.data(), 1, window.taps, count % 2 == 0 ? bias.data() : nullptr, window.taps, channels,
+                     packed.data());
   const size_t stride = channels + gap;
   Guarded<float> y((count - 1) * stride + channels);
   k.depthwise_f32(
-      {x.data(), window.step, window.taps, channels, count, w.data(), y.data(), stride, range.lo, range.hi});
+      {packed.data(), x.data(), window.step, window.taps, channels, count, y.data(), stride, range.lo, range.hi});
   for (size_t i = 0; i < y.size(); ++i) {
     const size_t pixel = i / stride, c = i % stride;
     if (c >= channels) {
       test.expect(y.untouched(i), "wrote behind pixel %zu", pixel);
       continue;
     }
-    double sum = w[c];
+    double sum = bias[c];
     for (size_t t = 0; t < window.taps; ++t) {
-      sum += static_cast<double>(x[pixel * window.step + t][c]) * w[(1 + t) * channels + c];
+      sum += static_cast<double>(x[pixel * window.step + t][c]) * w[c * window.taps + t];
     }
     test.expect(y[i] == clip(sum, range.lo, range.hi), "y[%zu][%zu] = %g, expected %g", pixel, c, y[i], sum);
   }

@@ -1,81 +1,108 @@
-// Depthwise convolution and pooling: rows of pixels, vectorised over channels.
+// Depthwise convolution: rows of pixels, vectorised over channels.
+//
+// Weights come packed by channel group (pack.cc): per kLanes channels the bias, then every tap. When the
+// channels are no multiple of kLanes, the last group overlaps the one before it, so that every access is a
+// full vector; only fewer than kLanes channels in all need partial ones.
 #include "simd/simd.h"
 #include "table.h"
 
 namespace lr {
 namespace LR_TIER {
 
-// Calls body(c, load, store) for each vector of channels, the last with partial access.
-template <class Body>
-LR_INLINE void each_channels(size_t channels, Body body) {
-  size_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes) {
-    body(
-        c, [](const float* p) { return load(p); }, [](float* p, vf v) { store(p, v); });
+// First channel of the group that starts at c.
+LR_INLINE size_t group_start(size_t c, size_t channels) { return c + kLanes <= channels ? c : channels - kLanes; }
+
+// kPixels neighbouring pixels of a kHeight x kWidth window whose taps are ordered column by column and whose
+// columns are shared: pixel p starts kStride columns behind pixel p - 1. One row of the window at a time, so
+// that its weights stay in registers and each input is loaded once for all pixels.
+template <size_t kHeight, size_t kWidth, size_t kStride, size_t kPixels>
+static void window_pixels(const DepthwiseF32& d, const float* const* x, float* y) {
+  const vf lo = splat(d.lo), hi = splat(d.hi);
+  const float* packed = d.packed;
+  for (size_t group = 0; group < d.channels; group += kLanes) {
+    const size_t c = group_start(group, d.channels);
+    vf acc[kPixels];
+    LR_UNROLL
+    for (size_t p = 0; p < kPixels; ++p) acc[p] = load(packed);
+    LR_UNROLL
+    for (size_t ky = 0; ky < kHeight; ++ky) {
+      vf w[kWidth];
+      LR_UNROLL
+      for (size_t kx = 0; kx < kWidth; ++kx) w[kx] = load(packed + (1 + kx * kHeight + ky) * kLanes);
+      LR_UNROLL
+      for (size_t column = 0; column < (kPixels - 1) * kStride + kWidth; ++column) {
+        const vf v = load(x[column * kHeight + ky] + c);
+        LR_UNROLL
+        for (size_t p = 0; p < kPixels; ++p) {
+          if (p * kStride <= column && column < p * kStride + kWidth) acc[p] = fma(v, w[column - p * kStride], acc[p]);
+        }
+      }
+    }
+    packed += (1 + kHeight * kWidth) * kLanes;
+    LR_UNROLL
+    for (size_t p = 0; p < kPixels; ++p) store(y + p * d.y_stride + c, clamp(acc[p], lo, hi));
   }
-  const size_t left = channels - c;
-  if (left == 0) return;
-  body(
-      c, [=](const float* p) { return load_part(p, left); }, [=](float* p, vf v) { store_part(p, v, left); });
 }
 
-// kPixels pixels at once, so that each weight is loaded once for all of them.
+template <size_t kHeight, size_t kWidth, size_t kStride>
+static void window_row(const DepthwiseF32& d) {
+  size_t i = 0;
+  const auto run = [&](auto block, size_t pixels) {
+    block(d, d.x + i * d.step, d.y + i * d.y_stride);
+    i += pixels;
+  };
+  // Maps of 7, 14, 28, 56 and 112 pixels are what networks for 224 x 224 images have.
+  while (i + 7 <= d.count) run(window_pixels<kHeight, kWidth, kStride, 7>, 7);
+  if (i + 4 <= d.count) run(window_pixels<kHeight, kWidth, kStride, 4>, 4);
+  if (i + 2 <= d.count) run(window_pixels<kHeight, kWidth, kStride, 2>, 2);
+  if (i < d.count) run(window_pixels<kHeight, kWidth, kStride, 1>, 1);
+}
+
+// Any window.
 template <size_t kPixels>
-static void depthwise_pixels(const DepthwiseF32& d, const float* const* x, float* y) {
+static void any_pixels(const DepthwiseF32& d, const float* const* x, float* y) {
   const vf lo = splat(d.lo), hi = splat(d.hi);
-  each_channels(d.channels, [&](size_t c, auto read, auto write) {
-    const float* w = d.w + c;
+  const float* packed = d.packed;
+  for (size_t group = 0; group < d.channels; group += kLanes) {
+    const size_t c = group_start(group, d.channels);
     vf acc[kPixels];
-    const vf bias = read(w);
     LR_UNROLL
-    for (size_t p = 0; p < kPixels; ++p) acc[p] = bias;
-    for (size_t t = 0; t < d.taps; ++t) {
-      w += d.channels;
-      const vf weight = read(w);
+    for (size_t p = 0; p < kPixels; ++p) acc[p] = load(packed);
+    packed += kLanes;
+    for (size_t t = 0; t < d.taps; ++t, packed += kLanes) {
+      const vf w = load(packed);
       LR_UNROLL
-      for (size_t p = 0; p < kPixels; ++p) acc[p] = fma(read(x[p * d.step + t] + c), weight, acc[p]);
+      for (size_t p = 0; p < kPixels; ++p) acc[p] = fma(load(x[p * d.step + t] + c), w, acc[p]);
     }
     LR_UNROLL
-    for (size_t p = 0; p < kPixels; ++p) write(y + p * d.y_stride + c, clamp(acc[p], lo, hi));
-  });
+    for (size_t p = 0; p < kPixels; ++p) store(y + p * d.y_stride + c, clamp(acc[p], lo, hi));
+  }
+}
+
+static void any_row(const DepthwiseF32& d) {
+  size_t i = 0;
+  for (; i + 4 <= d.count; i += 4) any_pixels<4>(d, d.x + i * d.step, d.y + i * d.y_stride);
+  for (; i < d.count; ++i) any_pixels<1>(d, d.x + i * d.step, d.y + i * d.y_stride);
+}
+
+static void few_channels(const DepthwiseF32& d) {
+  const vf lo = splat(d.lo), hi = splat(d.hi);
+  for (size_t i = 0; i < d.count; ++i) {
+    vf acc = load(d.packed);
+    for (size_t t = 0; t < d.taps; ++t) {
+      acc = fma(load_part(d.x[i * d.step + t], d.channels), load(d.packed + (1 + t) * kLanes), acc);
+    }
+    store_part(d.y + i * d.y_stride, clamp(acc, lo, hi), d.channels);
+  }
 }
 
 void depthwise_f32(const DepthwiseF32& d) {
-  constexpr size_t kPixels = 4;
-  size_t i = 0;
-  for (; i + kPixels <= d.count; i += kPixels) {
-    depthwise_pixels<kPixels>(d, d.x + i * d.step, d.y + i * d.y_stride);
-  }
-  for (; i < d.count; ++i) depthwise_pixels<1>(d, d.x + i * d.step, d.y + i * d.y_stride);
-}
-
-// NaN in any tap gives NaN.
-void max_pool_f32(const PoolF32& d) {
-  const vf lo = splat(d.lo), hi = splat(d.hi);
-  for (size_t i = 0; i < d.count; ++i) {
-    const float* const* x = d.x + i * d.step;
-    each_channels(d.channels, [&](size_t c, auto read, auto write) {
-      vf acc = read(x[0] + c);
-      for (size_t t = 1; t < d.taps; ++t) {
-        const vf v = read(x[t] + c);
-        acc = select(is_nan(acc), acc, max(acc, v));
-      }
-      write(d.y + i * d.y_stride + c, clamp(acc, lo, hi));
-    });
-  }
-}
-
-void avg_pool_f32(const PoolF32& d) {
-  const vf lo = splat(d.lo), hi = splat(d.hi);
-  for (size_t i = 0; i < d.count; ++i) {
-    const float* const* x = d.x + i * d.step;
-    const vf scale = splat(d.scale[i]);
-    each_channels(d.channels, [&](size_t c, auto read, auto write) {
-      vf acc = read(x[0] + c);
-      for (size_t t = 1; t < d.taps; ++t) acc = acc + read(x[t] + c);
-      write(d.y + i * d.y_stride + c, clamp(acc * scale, lo, hi));
-    });
-  }
+  if (d.channels < kLanes) return few_channels(d);
+  if (d.taps == 9 && d.step == 3) return window_row<3, 3, 1>(d);
+  if (d.taps == 9 && d.step == 6) return window_row<3, 3, 2>(d);
+  if (d.taps == 25 && d.step == 5) return window_row<5, 5, 1>(d);
+  if (d.taps == 25 && d.step == 10) return window_row<5, 5, 2>(d);
+  any_row(d);
 }
 
 }  // namespace LR_TIER

@@ -50,12 +50,13 @@ struct GemmF32 {
 // One row of `count` output pixels of a depthwise convolution, all channels:
 //   y[i][c] = clamp(bias[c] + sum over taps t of x[i * step + t][c] * w[t][c], lo, hi)
 // where x holds one pointer per output pixel and tap; consecutive pixels are `step` pointers apart, so
-// overlapping columns may share pointers.
+// overlapping columns may share pointers. 3x3 and 5x5 windows of stride 1 and 2 are fastest with the taps in
+// column-major order and step = kernel height * stride.
 struct DepthwiseF32 {
+  const float* packed;  // bias and weights, by pack_depthwise_f32
   const float* const* x;
   size_t step, taps, channels, count;
-  const float* w;  // bias[channels], then taps x channels
-  float* y;        // pixel i at y + i * y_stride
+  float* y;  // pixel i at y + i * y_stride
   size_t y_stride;
   float lo, hi;
 };
@@ -102,7 +103,8 @@ struct PoolF32 {
 
 struct Kernels {
   const char* tier;
-  size_t gemm_mr, gemm_nr;
+  size_t lanes;             // floats in a vector
+  size_t gemm_mr, gemm_nr;  // rows and columns of the GEMM tile
 
 #define LR_DECLARE(name, result, parameters) result(*name) parameters;
   LR_OTHER_KERNELS(LR_DECLARE)
@@ -141,5 +143,11 @@ const Kernels& kernels();
 size_t packed_gemm_f32_bytes(size_t taps, size_t k, size_t n);
 void pack_gemm_f32(const float* w, size_t tap_stride, size_t k_stride, size_t n_stride, const float* bias, size_t taps,
                    size_t k, size_t n, float* packed);
+
+// The same for depthwise_f32: channels rounded up to whole vectors. Weight (tap, channel c) is at
+// w + tap*tap_stride + c*channel_stride. bias may be null (zeros).
+size_t packed_depthwise_f32_bytes(size_t taps, size_t channels);
+void pack_depthwise_f32(const float* w, size_t tap_stride, size_t channel_stride, const float* bias, size_t taps,
+                        size_t channels, float* packed);
 
 }  // namespace lr

@@ -28,4 +28,28 @@ void pack_gemm_f32(const float* w, size_t tap_stride, size_t k_stride, size_t n_
   pack_gemm_f32(kernels(), w, tap_stride, k_stride, n_stride, bias, taps, k, n, packed);
 }
 
+size_t packed_depthwise_f32_bytes(size_t taps, size_t channels) {
+  const size_t lanes = kernels().lanes;
+  return (channels + lanes - 1) / lanes * lanes * (1 + taps) * sizeof(float);
+}
+
+void pack_depthwise_f32(const Kernels& tier, const float* w, size_t tap_stride, size_t channel_stride,
+                        const float* bias, size_t taps, size_t channels, float* packed) {
+  const size_t lanes = tier.lanes, used = channels < lanes ? channels : lanes;
+  for (size_t group = 0; group < channels; group += lanes) {
+    // The last group overlaps the one before it when the channels are no multiple of the lanes.
+    const size_t c0 = group + used <= channels ? group : channels - used;
+    for (size_t i = 0; i < lanes; ++i) *packed++ = bias != nullptr && i < used ? bias[c0 + i] : 0.f;
+    for (size_t t = 0; t < taps; ++t) {
+      const float* tap = w + t * tap_stride + c0 * channel_stride;
+      for (size_t i = 0; i < lanes; ++i) *packed++ = i < used ? tap[i * channel_stride] : 0.f;
+    }
+  }
+}
+
+void pack_depthwise_f32(const float* w, size_t tap_stride, size_t channel_stride, const float* bias, size_t taps,
+                        size_t channels, float* packed) {
+  pack_depthwise_f32(kernels(), w, tap_stride, channel_stride, bias, taps, channels, packed);
+}
+
 }  // namespace lr

@@ -16,6 +16,7 @@ namespace LR_TIER {
 
 const Kernels table = {
     LR_STRING(LR_TIER),
+    kLanes,
     kGemmRows,
     kGemmColumns,
     LR_OTHER_KERNELS(LR_OTHER){LR_UNARY_KERNELS(LR_UNARY)},

@@ -32,8 +32,10 @@ struct Tier {
 // All tiers of this build, best first; *count of them.
 const Tier* tiers(size_t* count);
 
-// pack_gemm_f32 for the panel width of a given tier.
+// Packing for a given tier.
 void pack_gemm_f32(const Kernels& tier, const float* w, size_t tap_stride, size_t k_stride, size_t n_stride,
                    const float* bias, size_t taps, size_t k, size_t n, float* packed);
+void pack_depthwise_f32(const Kernels& tier, const float* w, size_t tap_stride, size_t channel_stride,
+                        const float* bias, size_t taps, size_t channels, float* packed);
 
 }  // namespace lr
