@@ -166,21 +166,26 @@ void Conv2D::prepare_depthwise(Node& node) {
   const int threads = node.pool->threads();
   rows_ = RowWalk(window_, threads);
   pointers_ = workspace_.add<const float*>(rows_.pointer_count(threads));
-  const size_t bytes = static_cast<size_t>(Shape{1 + window_.taps(), window_.channels}.count()) * sizeof(float);
+  const size_t bytes =
+      packed_depthwise_f32_bytes(static_cast<size_t>(window_.taps()), static_cast<size_t>(window_.channels));
   weights_.prepare(node, {1, 2}, "depthwise", bytes, workspace_, [&](float* packed) { pack_depthwise(node, packed); });
 }
 
-// bias[channels], then the taps column by column.
+// The taps column by column: then neighbouring pixels share pointers, which the kernel makes use of.
 void Conv2D::pack_depthwise(const Node& node, float* packed) const {
   const float* w = node.in[1]->as<float>();
-  const int64_t channels = window_.channels, taps = window_.taps();
+  const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
+  const auto channels = static_cast<size_t>(window_.channels), taps = static_cast<size_t>(window_.taps());
   const Pair& kernel = window_.kernel;
-  for (int64_t c = 0; c < channels; ++c) *packed++ = node.has(2) ? node.in[2]->as<float>()[c] : 0.f;
+  std::vector<float> columns;  // [tap][channel]
+  columns.reserve(taps * channels);
   for (int64_t kx = 0; kx < kernel.w; ++kx) {
     for (int64_t ky = 0; ky < kernel.h; ++ky) {
-      for (int64_t c = 0; c < channels; ++c) *packed++ = w[c * taps + ky * kernel.w + kx];
+      const float* tap = w + ky * kernel.w + kx;
+      for (size_t c = 0; c < channels; ++c) columns.push_back(tap[c * taps]);
     }
   }
+  pack_depthwise_f32(columns.data(), channels, 1, bias, taps, channels, packed);
 }
 
 void Conv2D::run_depthwise(Node& node) const {
@@ -195,7 +200,7 @@ void Conv2D::run_depthwise(Node& node) const {
               d.taps = static_cast<size_t>(window_.taps());
               d.channels = static_cast<size_t>(window_.channels);
               d.count = static_cast<size_t>(pixels);
-              d.w = weights;
+              d.packed = weights;
               d.y = y + pixel * window_.channels;
               d.y_stride = d.channels;
               d.lo = activation_.low();

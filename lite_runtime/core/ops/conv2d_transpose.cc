@@ -137,7 +137,10 @@ void Conv2dTranspose::fit(const Node& node) {
 }
 
 int64_t Conv2dTranspose::packed_floats(const Phase& phase) const {
-  if (depthwise()) return Shape{1 + static_cast<int64_t>(phase.taps.size()), out_c_}.count();
+  if (depthwise()) {
+    return static_cast<int64_t>(packed_depthwise_f32_bytes(phase.taps.size(), static_cast<size_t>(out_c_)) /
+                                sizeof(float));
+  }
   return product(phase).packed_floats();
 }
 
@@ -201,10 +204,14 @@ void Conv2dTranspose::pack_product(const Node& node, const Phase& phase, int64_t
 
 void Conv2dTranspose::pack_depthwise(const Node& node, const Phase& phase, float* packed) const {
   const float* w = node.in[1]->as<float>();
-  for (int64_t c = 0; c < out_c_; ++c) *packed++ = node.has(2) ? node.in[2]->as<float>()[c] : 0.f;
+  const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
+  const auto channels = static_cast<size_t>(out_c_);
+  std::vector<float> taps;  // [tap][channel]
+  taps.reserve(phase.taps.size() * channels);
   for (const Tap& tap : phase.taps) {
-    for (int64_t c = 0; c < out_c_; ++c) *packed++ = w[(c * kernel_.h + tap.ky) * kernel_.w + tap.kx];
+    for (int64_t c = 0; c < out_c_; ++c) taps.push_back(w[(c * kernel_.h + tap.ky) * kernel_.w + tap.kx]);
   }
+  pack_depthwise_f32(taps.data(), channels, 1, bias, phase.taps.size(), channels, packed);
 }
 
 void Conv2dTranspose::run(Node& node) {
@@ -254,7 +261,7 @@ void Conv2dTranspose::run_row(const Node& node, const Phase& phase, int64_t grou
     float* to = y + jx * static_cast<int64_t>(step);
     const auto n = static_cast<size_t>(depthwise() ? out_c_ : shape.n);
     if (depthwise()) {
-      kernels().depthwise_f32({a, taps, taps, n, pixels, weights, to, step, activation_.low(), activation_.high()});
+      kernels().depthwise_f32({weights, a, taps, taps, n, pixels, to, step, activation_.low(), activation_.high()});
     } else {
       kernels().gemm_f32(
           {a, pixels, taps, static_cast<size_t>(shape.k), n, weights, to, step, activation_.low(), activation_.high()});
