@@ -72,6 +72,7 @@ class _Runner:
         self._model = model
         self._progress = progress
         self._verify = os.environ.get(VERIFY_VARIABLE, "") not in ("", "0")
+        self._changed = True
         self.results: dict[str, PassResult] = {}
 
     def run(self, step: Pass) -> bool:
@@ -79,10 +80,13 @@ class _Runner:
             self._progress(step.name)
         start, before = time.perf_counter(), self._node_count()
         try:
-            if step.needs_types and not all_typed(self._model):
+            # What stays unknown after inference (run-time shapes) is not asked for again until something changes.
+            if step.needs_types and self._changed and not all_typed(self._model):
                 infer_shapes(self._model)
+                self._changed = False
             modified = step.call(self._model)
             if modified:
+                self._changed = True
                 self._clean_up(step)
         except ConvertError:
             raise
@@ -108,9 +112,9 @@ class _Runner:
 
 
 def all_typed(model: Model) -> bool:
-    """Whether every result has a data type; those of control flow need none."""
+    """Whether every result has a data type and a shape; those of control flow need none."""
     return all(
-        value.dtype != DataType.UNKNOWN
+        value.dtype != DataType.UNKNOWN and value.shape is not None
         for graph in model.graphs
         for node in graph.nodes
         if node.op not in ("PartialFusion", "Switch", "Call")
