@@ -240,13 +240,44 @@ EMPTY = Config({})
 
 def read_config(path: Path) -> Config:
     """Reads and checks a configuration file. Raises ConfigError naming file, line, section and key."""
+    return check_config(read_sections(path), str(path))
+
+
+def read_sections(path: Path) -> Sections:
+    """Reads a configuration file without looking at what the keys mean. Raises ConfigError.
+
+    It holds ``[section]``, ``key=value``, and comments behind # or ; at line starts.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the configuration file: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: the configuration file is not UTF-8 text (byte {error.start})") from None
-    return check_config(_sections(path, text), str(path))
+    sections: dict[str, dict[str, str]] = {}
+    current: dict[str, str] | None = None
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line[0] in "#;":
+            continue
+        where = f"{path}, line {number}: '{line}'"
+        if line[0] == "[":
+            name = line[1:-1].strip()
+            if line[-1] != "]" or not name:
+                raise ConfigError(f"{where} is not a section, expected [name]")
+            if name in sections:
+                raise ConfigError(f"{where}: the section stands twice")
+            current = sections[name] = {}
+            continue
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not key:
+            raise ConfigError(f"{where} is neither [section] nor key=value")
+        if current is None:
+            raise ConfigError(f"{where} stands before the first [section]")
+        if key in current:
+            raise ConfigError(f"{where}: the key stands twice")
+        current[key] = value
+    return sections
 
 
 def check_config(sections: Sections, source: str) -> Config:
@@ -296,31 +327,3 @@ def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
     folded = {item.lower(): item for item in known}
     match = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     return f" (did you mean {prefix}{folded[match[0]]}?)" if match else ""
-
-
-def _sections(path: Path, text: str) -> Sections:
-    """The sections of an ini file: ``[section]``, ``key=value``, and comments behind # or ; at line starts."""
-    sections: dict[str, dict[str, str]] = {}
-    current: dict[str, str] | None = None
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip()
-        where = f"{path}, line {number}"
-        if not line or line[0] in "#;":
-            continue
-        if line[0] == "[":
-            name = line[1:-1].strip()
-            if line[-1] != "]" or not name:
-                raise ConfigError(f"{where}: '{line}' is not a section, expected [name]")
-            if name in sections:
-                raise ConfigError(f"{where}: section [{name}] stands twice")
-            current = sections[name] = {}
-            continue
-        key, equals, value = (part.strip() for part in line.partition("="))
-        if not equals or not key:
-            raise ConfigError(f"{where}: '{line}' is neither [section] nor key=value")
-        if current is None:
-            raise ConfigError(f"{where}: '{line}' stands before the first [section]")
-        if key in current:
-            raise ConfigError(f"{where}: key {key} stands twice")
-        current[key] = value
-    return sections

@@ -68,13 +68,13 @@ def evaluate(graph: Graph, feeds: Sequence[np.ndarray] = (), source: str = "") -
         session.run()
         return [session.output_value(index) for index in range(session.output_count)]
     except LiteRuntimeError as error:
-        raise _translated(source, error) from error
+        raise translated(source, error) from error
 
 
 def _infer_graph(model: Model) -> None:
     """Infers the main graph; unknown input dimensions are probed with several sizes."""
     graph = model.main
-    if any(v.shape is None for v in graph.inputs):
+    if not graph.nodes or any(v.shape is None for v in graph.inputs):
         return
     if all(v.shape is not None and min(v.shape, default=0) >= 0 for v in graph.inputs):
         _fill(graph, [_inferred(model, 0)])
@@ -98,7 +98,7 @@ def _inferred(model: Model, probe: int) -> dict[Value, tuple[DataType, Shape]]:
     try:
         tensors = _native.Session(_native.Model.from_buffer(data), threads=1, infer_only=True).tensors()
     except LiteRuntimeError as error:
-        raise _translated(model.source, error) from error
+        raise translated(model.source, error) from error
     return {v: (tensors[index[v]].dtype, tensors[index[v]].shape) for v in model.main.values()}
 
 
@@ -121,7 +121,7 @@ def _common_shape(shapes: Sequence[Shape]) -> Shape:
     return tuple(d[0] if len(set(d)) == 1 else -1 for d in zip(*(s for s in shapes if s is not None)))
 
 
-def _translated(source: str, error: LiteRuntimeError) -> ConvertError:
+def translated(source: str, error: LiteRuntimeError) -> ConvertError:
     """The runtime's failure as a failure of the conversion."""
     message = str(error)
     if not isinstance(error, UnsupportedModelError):

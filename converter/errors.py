@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 
-class ConvertError(Exception):
-    """Base of all conversion failures."""
+class ConvertError(RuntimeError):
+    """Base of all conversion failures; a RuntimeError because that is what mindspore_lite raises."""
 
     exit_code = 1
 

@@ -112,6 +112,8 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "lr_register_custom": (ctypes.c_int, (ctypes.c_char_p, _CustomFunction, _CustomFunction, ctypes.c_void_p)),
     "lr_custom_fail": (None, (ctypes.c_char_p,)),
 }
+# They return at once and never call back into Python.
+_GETTERS = frozenset({"lr_last_error", "lr_session_input", "lr_session_output", "lr_session_tensor"})
 
 
 def _open() -> ctypes.CDLL:
@@ -120,6 +122,7 @@ def _open() -> ctypes.CDLL:
     path = os.environ.get(_LIBRARY_VARIABLE) or beside
     try:
         library = ctypes.CDLL(path)
+        getters = ctypes.PyDLL(path)
     except OSError as error:
         raise ImportError(
             f"cannot load the engine {path}: {error}. Install lite-runtime for this platform (pip install .), "
@@ -127,11 +130,13 @@ def _open() -> ctypes.CDLL:
         ) from None
     for name, (result, arguments) in _SIGNATURES.items():
         try:
-            function = getattr(library, name)
+            # A call through CDLL lets other Python threads run meanwhile, which costs more than a getter itself.
+            function = getattr(getters if name in _GETTERS else library, name)
         except AttributeError:
             raise ImportError(f"{path} is not the engine of lite_runtime {VERSION}: it has no {name}") from None
         function.restype = result
         function.argtypes = arguments
+        setattr(library, name, function)
     found = library.lr_version().decode()
     if found != VERSION:
         raise ImportError(f"{path} is version {found}, but lite_runtime is {VERSION}: install both from one build")
@@ -198,16 +203,19 @@ def _data_type(number: int) -> DataType:
 
 def _value(tensor: _Tensor) -> np.ndarray:
     """A copy of the tensor's value. Raises ExecutionError when it has none."""
+    return _view(tensor).copy()
+
+
+def _view(tensor: _Tensor) -> np.ndarray:
+    """The tensor's value in the engine's memory, to be used before the engine's next step."""
     _, number, _, rank, *dims, data, size = _unpack_tensor(tensor)
     dtype = _DTYPES.get(number)
     if dtype is None or rank < 0 or (size and not data):
         raise ExecutionError(f"tensor '{_info(tensor).name}' has no value: run the session first")
-    array = np.empty(dims[:rank], dtype)
-    if array.nbytes != size:
-        raise ExecutionError(f"the engine gives {size} bytes for a tensor of shape {array.shape} and {array.dtype}")
-    if size:
-        ctypes.memmove(_pointer_to(array), data, size)
-    return array
+    shape = dims[:rank]
+    if not size:
+        return np.empty(shape, dtype)
+    return np.ndarray(shape, dtype, (ctypes.c_char * size).from_address(data))
 
 
 class Model:
@@ -276,6 +284,8 @@ class Session:
         handle = _Handle()
         _check(_lib.lr_session_create(model._handle, ctypes.byref(options), ctypes.byref(handle)))
         self._handle = handle.value
+        # Of each output, its description when it was last read and a view of its memory in the engine.
+        self._views: dict[int, tuple[bytes, np.ndarray]] = {}
         self._tensor = _Tensor()
         self._tensor_ref = ctypes.byref(self._tensor)
         self.input_count = int(_lib.lr_session_input_count(self._handle))
@@ -355,12 +365,17 @@ class Session:
     def output_value(self, index: int) -> np.ndarray:
         """A copy of output ``index`` as the last ``run`` left it."""
         with self.lock:
-            return _value(self._read(_session_output, index))
+            tensor = self._read(_session_output, index)
+            description = bytes(tensor)
+            known = self._views.get(index)
+            if known is None or known[0] != description:
+                known = self._views[index] = (description, _view(tensor))
+            return known[1].copy()
 
     def output_values(self) -> list[np.ndarray]:
         """``output_value`` of every output."""
         with self.lock:
-            return [_value(self._read(_session_output, index)) for index in range(self.output_count)]
+            return [self.output_value(index) for index in range(self.output_count)]
 
     def run_observed(self, callback: Callable[[int, str, str, list[np.ndarray], float], None]) -> None:
         """Runs and calls ``callback(node index, name, op, output values, seconds)`` after each node.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -176,8 +175,8 @@ class ModelParallelRunner:
 
 def load_file(path: str | os.PathLike[str]) -> _native.Model:
     """Opens a .ms file; ModelFileError also for folders and missing files, with one wording on all platforms."""
-    if not Path(path).is_file():
-        kind = "is not a file" if Path(path).exists() else "does not exist"
+    if not os.path.isfile(path):  # noqa: PTH113 (importing pathlib takes longer than this whole package)
+        kind = "is not a file" if os.path.exists(path) else "does not exist"  # noqa: PTH110
         raise ModelFileError(f"model file '{os.fspath(path)}' {kind}")
     return _native.Model.from_file(path)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,7 +124,8 @@ class Predictor:
     def __repr__(self) -> str:
         inputs = ", ".join(map(repr, self.inputs))
         outputs = ", ".join(map(repr, self.outputs))
-        return f"<{Path(self._source).name}: ({inputs}) -> ({outputs})>"
+        name = os.path.basename(self._source)  # noqa: PTH119 (see load_file)
+        return f"<{name}: ({inputs}) -> ({outputs})>"
 
 
 def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview, threads: int | None = None) -> Predictor:

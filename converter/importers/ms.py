@@ -167,6 +167,14 @@ class _ModelBuilder:
     def build(self) -> Model:
         self._values = [self._value(i, t) for i, t in enumerate(self._tensors)]
         subgraphs = self._meta.get("subGraph") or [self._whole()]
+        for ends in ("input", "output"):
+            if list(self._meta.get(f"{ends}Index", [])) != list(subgraphs[0].get(f"{ends}Indices", [])):
+                raise self._invalid(
+                    f"the {ends}s of the model are not those of its main graph, "
+                    "so the converter that wrote it lost an operator"
+                )
+        if not self._meta.get("nodes"):
+            raise self._invalid("it has no operators")
         graphs = [self._graph(i, s) for i, s in enumerate(subgraphs)]
         return Model(graphs, self._source, self._meta.get("fmkType", 0), channels_last=True)
 

@@ -205,6 +205,16 @@ const char* primitive_name(int primitive) {
   return schema::EnumNamePrimitiveType(static_cast<schema::PrimitiveType>(primitive));
 }
 
+// A converter that lost an operator leaves the two records of the model's ends in disagreement.
+static void check_ends(const flatbuffers::Vector<uint32_t>* of_model, const flatbuffers::Vector<uint32_t>* of_graph,
+                       const char* what) {
+  if (of_model == nullptr || of_graph == nullptr) return;
+  if (!std::equal(of_model->begin(), of_model->end(), of_graph->begin(), of_graph->end())) {
+    fail(LR_ERROR_FORMAT,
+         "the %s of the model are not those of its main graph: the converter that wrote it lost an operator", what);
+  }
+}
+
 Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::string source)
     : owner_(std::move(owner)), source_(std::move(source)) {
   const auto* data = static_cast<const uint8_t*>(bytes);
@@ -227,6 +237,10 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
   nodes_.reserve(node_count);
   for (size_t i = 0; i < node_count; ++i) nodes_.push_back(parse_node(*meta.nodes()->Get(i), i, tensor_count));
 
+  if (nodes_.empty()) fail(LR_ERROR_FORMAT, "the model has no operators");
+  const schema::SubGraph& main = *meta.subGraph()->Get(0);
+  check_ends(meta.inputIndex(), main.inputIndices(), "inputs");
+  check_ends(meta.outputIndex(), main.outputIndices(), "outputs");
   dequantize_weights(nodes_, tensors_);
 
   std::vector<bool> node_seen(node_count);

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,9 @@ def read_model(path: str | os.PathLike[str], decrypt: Decryption) -> Message:
     model = parse("ModelProto", data, str(path))
     if not model.HasField("graph") or not (model.graph.node or model.graph.output):
         raise SourceFormatError(f"{path}: this is not a MindIR model (it holds no graph)")
+    if not model.HasField("mind_ir_version") and re.match(r"[2-9]\.", model.model_version):
+        # The last field of a file; without it the file would pass for one of an older MindSpore.
+        raise SourceFormatError(f"{path}: the file is truncated: its last field, the MindIR version, is missing")
     if not 0 <= model.mind_ir_version <= MAX_IR_VERSION:
         raise SourceFormatError(
             f"{path}: MindIR version {model.mind_ir_version} is newer than version {MAX_IR_VERSION}, "

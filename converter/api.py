@@ -1,0 +1,241 @@
+"""``convert``: the whole way from a source file to a ``.ms`` file, for Python and for ``converter_lite``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+
+from converter import edits, engine, exporter, passes
+from converter.config import EMPTY, Config, Sections, check_config, read_config
+from converter.errors import CheckError, OutputError, SourceFileError, UsageError
+from converter.fmk import FmkType, guess_fmk
+from converter.ir.graph import Model, Value
+from converter.report import Report, TensorSummary
+from lite_runtime import _native
+from lite_runtime.errors import LiteRuntimeError
+from lite_runtime.types import DataType, Format
+
+PathLike = Union[str, "os.PathLike[str]"]
+# Called at the beginning of each stage and pass with its name.
+Progress = Callable[[str], None]
+
+DECRYPT_MODES = ("AES-GCM", "AES-CBC")
+_IMPORTERS = {
+    FmkType.MINDIR: "converter.importers.mindir",
+    FmkType.ONNX: "converter.importers.onnx",
+    FmkType.TFLITE: "converter.importers.tflite",
+    FmkType.MSLITE: "converter.importers.ms",
+}
+
+
+def convert(
+    path: PathLike,
+    output: PathLike | None = None,
+    fmk: FmkType | None = None,
+    *,
+    weight_file: PathLike = "",
+    config: PathLike | Sections = "",
+    input_shape: Mapping[str, Sequence[int]] | None = None,
+    input_format: Format = Format.NHWC,
+    input_data_type: DataType = DataType.UNKNOWN,
+    output_data_type: DataType = DataType.UNKNOWN,
+    fp16: bool = False,
+    optimize: str = "general",
+    infer: bool = False,
+    decrypt_key: str | bytes = "",
+    decrypt_mode: str = "AES-GCM",
+    progress: Progress | None = None,
+) -> Report:
+    """Converts a model to a ``.ms`` file.
+
+    Args:
+        path: the source model.
+        output: the file to write; ".ms" is appended unless it is there. By default ``path`` with suffix ".ms".
+        fmk: the source format; by default told from the file.
+        weight_file: for a MindIR with separate weights that were moved: their folder, or a file in it.
+        config: a configuration file, or its sections as a dict of dicts.
+        input_shape: new shapes of inputs by name, in the source's layout; -1 leaves a dimension open.
+        input_format: layout of the 4-D inputs of the written model, NHWC or NCHW.
+        input_data_type: element type the inputs of the written model take; UNKNOWN: as in the source.
+        output_data_type: likewise for outputs.
+        fp16: store float32 constants as float16. They are computed with in float32.
+        optimize: "none" or "general".
+        infer: run the converted model once on made-up inputs before it is written.
+        decrypt_key: of an encrypted MindIR, as hexadecimal digits or bytes.
+        decrypt_mode: "AES-GCM" or "AES-CBC".
+        progress: called with the name of each stage and pass as it begins.
+
+    Raises a ConvertError; nothing is written then.
+
+    Example:
+        >>> report = convert("net.mindir", "net.ms")
+        >>> report.nodes_after
+        23
+    """
+    source = Path(path)
+    _check_arguments(input_format, optimize, decrypt_mode)
+    settings = _settings(config)
+    if not source.is_file():
+        kind = "is not a file" if source.exists() else "does not exist"
+        raise SourceFileError(f"{source}: the model file {kind}")
+    fmk = guess_fmk(source) if fmk is None else fmk
+    target = _target(source, output)
+    level = "none" if settings.get("registry", "disable_fusion") else optimize
+    report = Report(str(source), str(target), fmk.name)
+    run = _Run(report, progress)
+
+    with run.stage("read"):
+        model = _load(source, fmk, Path(weight_file) if os.fspath(weight_file) else None, decrypt_key, decrypt_mode)
+        report.nodes_before = _count_nodes(model)
+        report.bytes_before = _source_bytes(source)
+        if input_shape:
+            edits.set_input_shapes(model, input_shape)
+            engine.infer_shapes(model)
+    with run.stage("optimize"):
+        results = passes.optimize(model, level, input_format.name, run.tell)
+        report.passes = [asdict(result) for result in results]
+    with run.stage("export"):
+        if input_data_type != DataType.UNKNOWN:
+            edits.cast_inputs(model, input_data_type)
+        if output_data_type != DataType.UNKNOWN:
+            edits.cast_outputs(model, output_data_type)
+        if fp16:
+            report.notes += edits.store_as_float16(model)
+        data = exporter.export(model)
+        _check_loads(model, data)
+    if infer:
+        with run.stage("infer"):
+            _try_run(str(source), data)
+    with run.stage("write"):
+        exporter.write(target, data)
+    report.notes = model.notes + report.notes
+    report.nodes_after = _count_nodes(model)
+    report.bytes_after = len(data)
+    report.inputs = [_summary(value) for value in model.main.inputs]
+    report.outputs = [_summary(value) for value in model.main.outputs]
+    report.seconds = sum(report.stages.values())
+    return report
+
+
+class _Run:
+    """Measures stages and tells of them."""
+
+    def __init__(self, report: Report, progress: Progress | None) -> None:
+        self._report = report
+        self.tell = progress or (lambda _: None)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.tell(name)
+        start = time.perf_counter()
+        yield
+        self._report.stages[name] = time.perf_counter() - start
+
+
+def _check_arguments(input_format: Format, optimize: str, decrypt_mode: str) -> None:
+    if input_format not in (Format.NHWC, Format.NCHW):
+        raise UsageError(f"inputDataFormat {Format(input_format).name} is not offered: use NHWC or NCHW")
+    if optimize not in passes.LEVELS:
+        raise UsageError(f"optimize={optimize} is not offered: use {' or '.join(passes.LEVELS)}")
+    if decrypt_mode not in DECRYPT_MODES:
+        raise UsageError(f"decryptMode={decrypt_mode} is not offered: use {' or '.join(DECRYPT_MODES)}")
+
+
+def _settings(config: PathLike | Sections) -> Config:
+    if isinstance(config, Mapping):
+        return check_config(config, "config")
+    return read_config(Path(config)) if os.fspath(config) else EMPTY
+
+
+def _target(source: Path, output: PathLike | None) -> Path:
+    """The file to write. Raises OutputError early where it cannot be written, before the work is done."""
+    text = os.fspath(source.with_suffix(".ms") if output is None else output)
+    target = Path(text if text.endswith(".ms") else f"{text}.ms")
+    if target.is_dir():
+        raise OutputError(f"{target}: cannot write the output file: it is a folder")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: cannot write the output file: the folder {target.parent} does not exist")
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"{target}: cannot write the output file: no permission to write into {target.parent}")
+    if target.exists() and target.samefile(source):
+        raise UsageError(f"{source}: the output file would replace the source: give another outputFile")
+    return target
+
+
+def _load(source: Path, fmk: FmkType, weights: Path | None, decrypt_key: str | bytes, decrypt_mode: str) -> Model:
+    name = _IMPORTERS.get(fmk)
+    if name is None or importlib.util.find_spec(name) is None:
+        offered = ", ".join(f.name for f, module in _IMPORTERS.items() if importlib.util.find_spec(module))
+        raise UsageError(f"{source}: fmk={fmk.name} is not offered: use one of {offered}")
+    options: dict[str, Any] = {}
+    if fmk == FmkType.MINDIR:
+        options = {"decrypt_key": decrypt_key, "decrypt_mode": decrypt_mode, "weight_file": _weights(weights)}
+    elif decrypt_key:
+        raise UsageError(f"{source}: decryptKey is for MINDIR models, not for {fmk.name}")
+    elif weights is not None:
+        raise UsageError(f"{source}: weightFile is for MINDIR models with separate weights, not for {fmk.name}")
+    model: Model = importlib.import_module(name).load(str(source), **options)
+    return model
+
+
+def _weights(path: Path | None) -> Path | str:
+    if path is None:
+        return ""
+    if path.suffix in (".ckpt", ".caffemodel"):
+        raise UsageError(f"{path}: weightFile takes the weights of a split MindIR, not {path.suffix} files")
+    if not path.exists():
+        raise SourceFileError(f"{path}: the weight file does not exist")
+    return path
+
+
+def _source_bytes(source: Path) -> int:
+    """Size of the model file and, of a model with external data, the files in its ``<name>_variables`` folder."""
+    stem = source.stem[: -len("_graph")] if source.stem.endswith("_graph") else source.stem
+    folder = source.with_name(f"{stem}_variables")
+    weights = folder.iterdir() if source.suffix == ".mindir" and folder.is_dir() else ()
+    return source.stat().st_size + sum(file.stat().st_size for file in weights)
+
+
+def _count_nodes(model: Model) -> int:
+    return sum(len(graph.nodes) for graph in model.graphs)
+
+
+def _check_loads(model: Model, data: bytes) -> None:
+    """Raises when our own runtime refuses the file that would be written."""
+    try:
+        _native.Session(_native.Model.from_buffer(data), threads=1, infer_only=True)
+    except LiteRuntimeError as error:
+        raise engine.translated(model.source, error) from error
+
+
+def _try_run(source: str, data: bytes) -> None:
+    """Runs the model once: standard normal numbers for float inputs, zeros for others."""
+    session = _native.Session(_native.Model.from_buffer(data))
+    random = np.random.default_rng(0)
+    for index, info in enumerate(session.inputs()):
+        if info.shape is None or min(info.shape, default=0) < 0:
+            raise UsageError(
+                f"{source}: infer needs fixed shapes, but input '{info.name}' has {list(info.shape or ())}: "
+                "give inputShape"
+            )
+        dtype = info.dtype.numpy
+        values = random.standard_normal(info.shape) if dtype.kind == "f" else np.zeros(info.shape)
+        session.set_input(index, np.ascontiguousarray(values, dtype))
+    try:
+        session.run()
+    except LiteRuntimeError as error:
+        raise CheckError(f"{source}: the converted model fails when it runs: {error}") from error
+
+
+def _summary(value: Value) -> TensorSummary:
+    shape = None if value.shape is None else list(value.shape)
+    return TensorSummary(value.name, value.dtype.name.lower(), shape)

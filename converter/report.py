@@ -1,0 +1,88 @@
+"""What a conversion did, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from converter.errors import ConvertError, UnsupportedError
+
+
+@dataclass(frozen=True)
+class TensorSummary:
+    """An input or output of the written model. ``shape`` has -1 for open dimensions and is None when unknown."""
+
+    name: str
+    dtype: str
+    shape: list[int] | None
+
+
+@dataclass
+class Report:
+    """Result of a successful conversion.
+
+    Attributes:
+        source, output: the files.
+        fmk: name of the source format.
+        inputs, outputs: of the written model.
+        nodes_before: operators as the importer made them, sub-graphs included.
+        nodes_after: operators in the written model.
+        bytes_before: size of the source file and the weight files beside it.
+        bytes_after: size of the written file.
+        seconds: of the whole conversion.
+        stages: seconds of each stage.
+        passes: what each optimisation pass did.
+        notes: everything the user should know, such as constants that stayed float32.
+    """
+
+    source: str
+    output: str
+    fmk: str
+    inputs: list[TensorSummary] = field(default_factory=list)
+    outputs: list[TensorSummary] = field(default_factory=list)
+    nodes_before: int = 0
+    nodes_after: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    passes: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"result": "success", **asdict(self)}
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.source} ({self.fmk}) -> {self.output}: "
+            f"{self.nodes_before} -> {self.nodes_after} nodes, "
+            f"{readable_size(self.bytes_before)} -> {readable_size(self.bytes_after)}, {self.seconds:.2f} s"
+        ]
+        return "\n".join(lines + [f"note: {note}" for note in self.notes])
+
+
+def failure(source: str, error: ConvertError) -> dict[str, Any]:
+    """What ``--report`` holds when a conversion fails."""
+    problems = [problem.as_dict() for problem in error.problems] if isinstance(error, UnsupportedError) else []
+    return {
+        "result": "failure",
+        "source": source,
+        "kind": type(error).__name__,
+        "exit_code": error.exit_code,
+        "message": str(error),
+        "problems": problems,
+    }
+
+
+def to_json(report: dict[str, Any]) -> str:
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+
+
+def readable_size(size: int) -> str:
+    if size < 1000:
+        return f"{size} B"
+    for unit in ("kB", "MB"):
+        if size < 999_500 * (1 if unit == "kB" else 1000):
+            return f"{size / (1000 if unit == 'kB' else 1_000_000):.1f} {unit}"
+    return f"{size / 1_000_000_000:.2f} GB"
