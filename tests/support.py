@@ -39,8 +39,9 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, tolerance: float = 1e
 
 
 def channels_last(arrays: list[np.ndarray]) -> list[np.ndarray]:
-    """Recorded inputs (NCHW) as a .ms model takes them: 4-D ones in NHWC, others as they are."""
-    return [np.ascontiguousarray(a.transpose(0, 2, 3, 1)) if a.ndim == 4 else a for a in arrays]
+    """Recorded inputs as a .ms model takes them: 4-D ones in NHWC instead of NCHW, int64 as int32."""
+    turned = [a.transpose(0, 2, 3, 1) if a.ndim == 4 else a for a in arrays]
+    return [np.ascontiguousarray(a, np.int32 if a.dtype == np.int64 else a.dtype) for a in turned]
 
 
 def run_ms(path: Path, inputs: list[np.ndarray], threads: int = 1) -> list[np.ndarray]:

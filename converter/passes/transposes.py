@@ -101,7 +101,7 @@ def _absorb(graph: Graph, node: Node, flatten: Node, transpose: Node) -> bool:
     data = np.ascontiguousarray(np.take(weight.data, order, axis=axis))
     reshaped = graph.add(
         "Reshape",
-        [source, shape_constant(graph, f"{flatten.name}_shape", [flat[0], rows])],
+        [source, shape_constant(graph, f"{flatten.name}_shape", [-1, rows])],
         flatten.name,
         source=flatten.source,
     )

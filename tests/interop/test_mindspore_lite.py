@@ -1,0 +1,85 @@
+"""What is written here runs in MindSpore Lite 2.0.0 with the same answers."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import CORPUS, DATA, assert_close, channels_last, mindspore_lite_python, recorded
+
+import converter
+from converter import exporter
+from converter.importers import ms
+
+pytestmark = pytest.mark.interop
+
+_RUNNER = Path(__file__).with_name("mindspore_lite_runner.py")
+_KEY = b"0123456789ABCDEF".hex()
+_OPTIONS = {"cnn_gcm": {"decrypt_key": _KEY}, "cnn_cbc": {"decrypt_key": _KEY, "decrypt_mode": "AES-CBC"}}
+_SMALL = sorted((*DATA.glob("mindir_v1/*.mindir"), *DATA.glob("mindir_v3/*.mindir")))
+_ZOO = ("mobilenet_v1_025", "mobilenet_v2_035_96", "mobilenet_v3_small_075", "shufflenet_v2_x0_5", "squeezenet1_1")
+
+
+def _run(model: Path, inputs: list[np.ndarray], folder: Path) -> list[np.ndarray]:
+    """The model's outputs in MindSpore Lite, for inputs in the model's own layout."""
+    feeds, results = folder / "inputs.npz", folder / "outputs.npz"
+    np.savez(feeds, **{f"in{i}": value for i, value in enumerate(inputs)})
+    python = mindspore_lite_python()
+    assert python is not None
+    done = subprocess.run([python, _RUNNER, model, feeds, results], capture_output=True, text=True)
+    # Its log has one line per caller; the first says what went wrong.
+    log = [line for line in (done.stdout + done.stderr).splitlines() if "[ERROR]" in line]
+    assert done.returncode == 0, log[0] if log else done.stderr
+    with np.load(results) as arrays:
+        return [arrays[f"out{i}"] for i in range(len(arrays["names"]))]
+
+
+def _check(source: Path, recording: Path, folder: Path, **options: str) -> None:
+    target = folder / "model.ms"
+    converter.convert(source, target, **options)
+    inputs, expected = recorded(recording)
+    outputs = _run(target, channels_last(inputs), folder)
+    assert len(outputs) == len(expected)
+    for index, (output, answer) in enumerate(zip(outputs, expected)):
+        assert_close(output, answer, what=f"{source.stem} output {index}")
+
+
+@pytest.mark.parametrize("optimize", ["general", "none"])
+@pytest.mark.parametrize("source", _SMALL, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_small_nets(source: Path, optimize: str, tmp_path: Path) -> None:
+    _check(source, source.with_suffix(".npz"), tmp_path, optimize=optimize, **_OPTIONS.get(source.stem, {}))
+
+
+def test_trained_network(tmp_path: Path) -> None:
+    target = tmp_path / "lenet.ms"
+    converter.convert(DATA / "lenet" / "lenet_mnist5k.mindir", target)
+    with np.load(DATA / "lenet" / "lenet_mnist5k_test.npz") as test:
+        images, labels, logits = test["x"], test["y"], test["logits"]
+    (output,) = _run(target, channels_last([images]), tmp_path)
+    assert_close(output, logits)
+    assert (output.argmax(axis=1) == labels).mean() == 0.977
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("name", _ZOO)
+def test_image_networks(name: str, tmp_path: Path) -> None:
+    source = CORPUS / "zoo" / f"{name}.mindir"
+    _check(source, source.with_suffix(".npz"), tmp_path)
+
+
+@pytest.mark.corpus
+def test_model_with_external_weights(tmp_path: Path) -> None:
+    folder = CORPUS / "mindir_v1" / "external_data"
+    _check(folder / "ext_graph.mindir", folder / "ext.npz", tmp_path)
+
+
+# Its runtime refuses its own a_io.ms (one output listed twice) and computes its own mm.ms wrongly.
+@pytest.mark.parametrize("name", ["a_res", "cnn", "enc", "lstm", "multi", "tenc", "wide"])
+def test_rewritten_files_of_its_own(name: str, tmp_path: Path) -> None:
+    rewritten = tmp_path / "model.ms"
+    rewritten.write_bytes(exporter.export(ms.load(DATA / "ms" / f"{name}.ms")))
+    inputs, expected = recorded(DATA / "mindir_v1" / f"{name}.npz")
+    for index, (output, answer) in enumerate(zip(_run(rewritten, channels_last(inputs), tmp_path), expected)):
+        assert_close(output, answer, what=f"{name} output {index}")
