@@ -60,7 +60,11 @@ def evaluate(graph: Graph, feeds: Sequence[np.ndarray] = (), source: str = "") -
     """
     for value, feed in zip(graph.inputs, feeds):
         value.shape, value.dtype = tuple(feed.shape), DataType.of(feed.dtype)
-    data, _ = assemble(Model([graph], source), {})
+    model = Model([graph], source)
+    problems = unsupported_problems(model)
+    if problems:
+        raise UnsupportedError(source, problems)
+    data, _ = assemble(model, {})
     try:
         session = _native.Session(_native.Model.from_buffer(data))
         for index, feed in enumerate(feeds):
@@ -128,4 +132,4 @@ def translated(source: str, error: LiteRuntimeError) -> ConvertError:
         return InvalidGraphError(f"{source}: {message}" if source else message)
     match = _NODE_IN_MESSAGE.search(message)
     op, node, reason = match.groups() if match else ("", "", message)
-    return UnsupportedError(source, [Problem(node, op, reason)])
+    return UnsupportedError(source, [Problem(node, op, reason or message)])

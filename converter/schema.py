@@ -90,6 +90,7 @@ class Schema:
         return {number: name for name, number in self.primitives.items()}
 
 
+@lru_cache(maxsize=None)
 def number_type(kind: str) -> Any:
     """The flatbuffers number type of a scalar kind."""
     return next(number for name, number in _BASE_TYPES.values() if name == kind)

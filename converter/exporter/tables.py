@@ -55,6 +55,8 @@ class TableWriter:
 
     def _scalar_slot(self, f: Field, value: Any) -> None:
         number, default = _number(f, value), _number(f, f.default)
+        if number == default:
+            return
         self._builder.PrependSlot(number_type(f.kind), f.slot, number, default)
 
     def _offset(self, f: Field, value: Any) -> int:

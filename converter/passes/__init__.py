@@ -26,7 +26,12 @@ from converter.passes.manager import Pass, PassResult, Repeat, each_graph, run_p
 from converter.passes.no_ops import merge_views, remove_no_ops
 from converter.passes.pattern import apply_rules
 from converter.passes.rules import RULES
-from converter.passes.transposes import absorb_before_matmul, merge_transposes, reshape_unit_transposes
+from converter.passes.transposes import (
+    absorb_before_matmul,
+    absorb_into_matmul,
+    merge_transposes,
+    reshape_unit_transposes,
+)
 
 __all__ = ["LEVELS", "PassResult", "optimize"]
 
@@ -61,6 +66,7 @@ _GENERAL = (
             Pass("merge transposes", each_graph(merge_transposes), needs_types=True),
             Pass("choose layouts", each_graph(choose_layouts), needs_types=True),
             Pass("merge views", each_graph(merge_views), needs_types=True),
+            Pass("absorb transposes into products", each_graph(absorb_into_matmul), needs_types=True),
             Pass("absorb transposes before dense layers", each_graph(absorb_before_matmul), needs_types=True),
         )
     ),

@@ -15,7 +15,7 @@ is taken for images, so that an operator stays beside the convolution that may a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +24,7 @@ from converter.importers.layout import channels_last_perm
 from converter.ir.graph import Graph, Node, Value
 from converter.passes.layout_ops import Flip, Perm, flip_of, inverse
 from converter.passes.min_cut import INFINITE, SINK, SOURCE, Network
-from converter.passes.rewrite import copy_value, ints, only_units_move, shape_constant
+from converter.passes.rewrite import copy_type, copy_value, ints, only_units_move, shape_constant
 
 # The number of Transposes decides, then their elements, then the preferred layout.
 _TRANSPOSE = 1 << 100
@@ -65,19 +65,19 @@ class _Layouts:
         self._links: set[Node] = set()  # the Transposes between layouts
         self._flips: dict[Node, Flip] = {}  # nodes that may run in either layout
         self._layout: dict[Node, int] = {}  # what they run in now
+        self._adapters: dict[Node, int] = {}  # Reshapes that only serve another layout, and theirs
         self._modified = False
 
     def run(self) -> bool:
-        for node in self._graph.nodes:
+        for node in self._graph.nodes[:]:
             if not self._link(node):
                 self._consider(node)
-        if not self._links:
-            return False
-        flipped = self._choose()
-        for node in flipped:
-            self._flip(node)
-        for tensor in {id(t): t for t in self._tensors.values()}.values():
-            self._connect(tensor)
+        if self._links:
+            for node in self._choose():
+                self._flip(node)
+            for tensor in {id(t): t for t in self._tensors.values()}.values():
+                self._connect(tensor)
+        self._remove_idle_adapters()
         return self._modified
 
     # ---- 1 and 2: what there is ----
@@ -94,7 +94,11 @@ class _Layouts:
             canonical = min(perm, inverse(perm))
             form = self._forms[source] = _Form(int(perm != canonical), canonical)
         if form.flip != perm:
-            return False
+            adapted = self._adapted(source, _Form(form.layout, inverse(perm) if form.layout else perm))
+            if adapted is None:
+                return False
+            node.set_input(0, adapted)
+            source, form = adapted, self._forms[adapted]
         self._links.add(node)
         self._forms[node.output] = _Form(1 - form.layout, form.perm)
         self._join(source, node.output)
@@ -110,10 +114,9 @@ class _Layouts:
 
     def _consider(self, node: Node) -> None:
         """Notes whether a node may run in either layout. Its inputs must agree on the one they are in."""
-        known = {self._forms[v] for v in node.inputs if v in self._forms}
-        if len(known) != 1:
+        form = self._agreed(node)
+        if form is None:
             return
-        (form,) = known
         flip = flip_of(self._graph, node, form.flip)
         if flip is None or any(v in self._forms and i not in flip.inputs for i, v in enumerate(node.inputs)):
             return
@@ -126,6 +129,56 @@ class _Layouts:
                 self._tensor_of(value)
         self._flips[node] = flip
         self._layout[node] = form.layout
+
+    def _agreed(self, node: Node) -> _Form | None:
+        """The form all inputs are in; those that differ in the place of one-element dimensions are adapted."""
+        known = {v: self._forms[v] for v in node.inputs if v in self._forms}
+        form = max(known.values(), key=_is_image, default=None)
+        if form is None:
+            return None
+        adapted = {v: self._adapted(v, form) for v, other in known.items() if other != form}
+        if None in adapted.values():
+            self._drop_adapters(v.producer for v in adapted.values() if v is not None)
+            return None
+        for index, value in enumerate(node.inputs):
+            new = adapted.get(value)
+            if new is not None:
+                node.set_input(index, new)
+        return form
+
+    def _adapted(self, value: Value, form: _Form) -> Value | None:
+        """The value through a Reshape that makes it one of ``form`` in the other layout; it does nothing in
+        this one. None where more than dimensions of one element would have to move."""
+        old, shape = self._forms[value], value.shape
+        if old.layout != form.layout or shape is None or len(shape) != len(form.perm) or min(shape, default=0) < 1:
+            return None
+        if _without_units(old.flip, shape) != _without_units(form.flip, shape):
+            return None
+        name = f"{value.name}_adapted"
+        target = shape_constant(self._graph, f"{name}_shape", shape)
+        node = self._graph.add("Reshape", [value, target], name)
+        copy_type(node.output, value)
+
+        def apply() -> None:
+            flipped = [shape[axis] for axis in form.flip]
+            node.set_input(1, shape_constant(self._graph, f"{name}_shape", flipped))
+
+        self._flips[node] = Flip((0,), (form.flip,), apply)
+        self._layout[node] = form.layout
+        self._forms[node.output] = form
+        self._tensor_of(value)
+        self._tensor_of(node.output)
+        self._adapters[node] = form.layout
+        return node.output
+
+    def _drop_adapters(self, nodes: Iterable[Node | None]) -> None:
+        for node in list(nodes):
+            if node is None:
+                continue
+            for table in (self._flips, self._layout, self._adapters):
+                table.pop(node, None)
+            self._tensors.pop(node.output)
+            self._graph.replace(node.output, node.inputs[0])
 
     # ---- 3: the choice ----
 
@@ -142,9 +195,8 @@ class _Layouts:
         return [node for node, at in number.items() if (at not in zeros) != bool(self._layout[node])]
 
     def _preferred(self, node: Node) -> int:
-        perm = next(self._forms[v].perm for v in node.inputs if v in self._forms)
-        is_image = len(perm) >= 4 and list(perm) == channels_last_perm(len(perm))
-        return 1 if is_image else self._layout[node]
+        form = next(self._forms[v] for v in node.inputs if v in self._forms)
+        return 1 if _is_image(form) else self._layout[node]
 
     def _add_tensor(self, network: Network, number: dict[Node, int], tensor: _Tensor) -> None:
         """Whoever makes or reads a tensor pays once if not all of them want the same layout."""
@@ -215,6 +267,12 @@ class _Layouts:
         for member, layout in outputs:
             self._set_output(member, values[layout])
 
+    def _remove_idle_adapters(self) -> None:
+        for node, layout in self._adapters.items():
+            if not node.dead and self._layout[node] == layout:
+                self._graph.replace(node.output, node.inputs[0])
+        self._graph.nodes = [node for node in self._graph.nodes if not node.dead]
+
     def _wanted(self, tensor: _Tensor) -> tuple[list[tuple[Node, int, int]], list[tuple[Value, int]]]:
         """Who reads the tensor (node, input index) and which graph outputs it is, each with its layout."""
         readers = []
@@ -249,6 +307,14 @@ class _Layouts:
             new = copy_value(graph, new, name)
         new.name = name
         graph.outputs = [new if v is old else v for v in graph.outputs]
+
+
+def _is_image(form: _Form) -> bool:
+    return len(form.perm) >= 4 and list(form.perm) == channels_last_perm(len(form.perm))
+
+
+def _without_units(perm: Perm, shape: Sequence[int]) -> list[int]:
+    return [axis for axis in perm if shape[axis] != 1]
 
 
 def _transposed(graph: Graph, value: Value, perm: Perm, layout: int) -> Value:

@@ -62,6 +62,26 @@ def reshape_unit_transposes(graph: Graph) -> bool:
     return modified
 
 
+def absorb_into_matmul(graph: Graph) -> bool:
+    """A product's operand whose last two dimensions are exchanged before: the product's own attribute does it."""
+    modified = False
+    for node in graph.nodes:
+        if node.dead or node.op != "MatMulFusion":
+            continue
+        for index, name in enumerate(("transpose_a", "transpose_b")):
+            transpose = node.inputs[index].producer
+            perm = permutation(transpose)
+            if transpose is not None and perm is not None and perm == _last_two_exchanged(len(perm)):
+                node.attrs[name] = not node.attr(name)
+                node.set_input(index, transpose.inputs[0])
+                modified = True
+    return modified
+
+
+def _last_two_exchanged(rank: int) -> tuple[int, ...]:
+    return (*range(rank - 2), rank - 1, rank - 2)
+
+
 def absorb_before_matmul(graph: Graph) -> bool:
     """Transpose, flatten, dense: the dense layer's rows take the order of the untransposed tensor."""
     modified = False
@@ -69,16 +89,18 @@ def absorb_before_matmul(graph: Graph) -> bool:
         if node.dead or node.op not in ("MatMulFusion", "FullConnection"):
             continue
         flatten = node.inputs[0].producer
-        transpose = flatten.inputs[0].producer if flatten is not None and flatten.inputs else None
-        if flatten is None or transpose is None or flatten.op not in ("Reshape", "Flatten"):
+        if flatten is None or flatten.op not in ("Reshape", "Flatten"):
             continue
-        private = only_use(graph, flatten.output) is node and only_use(graph, transpose.outputs[0]) is flatten
-        if private and _absorb(graph, node, flatten, transpose):
+        transpose = flatten.inputs[0].producer
+        if transpose is None or transpose.op != "Transpose":
+            continue
+        private = only_use(graph, flatten.output) is node and only_use(graph, transpose.output) is flatten
+        if private and _absorb_rows(graph, node, flatten, transpose):
             modified = True
     return modified
 
 
-def _absorb(graph: Graph, node: Node, flatten: Node, transpose: Node) -> bool:
+def _absorb_rows(graph: Graph, node: Node, flatten: Node, transpose: Node) -> bool:
     perm = permutation(transpose)
     source, weight = transpose.inputs[0], node.inputs[1]
     shape = transpose.output.shape
