@@ -103,7 +103,7 @@ def absorb_before_matmul(graph: Graph) -> bool:
 def _absorb_rows(graph: Graph, node: Node, flatten: Node, transpose: Node) -> bool:
     perm = permutation(transpose)
     source, weight = transpose.inputs[0], node.inputs[1]
-    shape = transpose.output.shape
+    shape = transpose.outputs[0].shape
     if perm is None or perm[0] != 0 or shape is None or -1 in shape[1:]:
         return False
     rows = int(np.prod(shape[1:]))

@@ -124,11 +124,25 @@ def map_file(path: Path) -> memoryview:
 def parse(message: str, data: memoryview, path: str) -> Message:
     """Parses a message; anything protobuf rejects is a SourceFormatError."""
     try:
-        return message_class(message).FromString(bytes(data))
+        parsed = message_class(message).FromString(bytes(data))
+        _check_text(parsed)
+        return parsed
     except (DecodeError, ValueError) as error:
         raise SourceFormatError(
             f"{path}: this is not a MindIR file, or it is truncated or damaged ({error})"
         ) from error
+
+
+def _check_text(message: Message) -> None:
+    """Raises ValueError for a string that is not UTF-8: protobuf hands it over as bytes."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_MESSAGE, field.TYPE_STRING):
+            continue
+        for item in [value] if isinstance(value, (str, bytes)) or hasattr(value, "ListFields") else value:
+            if isinstance(item, bytes):
+                raise ValueError(f"the text {item[:40]!r} in field {field.full_name} is not UTF-8")
+            if field.type == field.TYPE_MESSAGE:
+                _check_text(item)
 
 
 def _decrypted(data: memoryview, path: Path, decrypt: Decryption) -> bytes:
