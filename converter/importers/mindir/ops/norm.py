@@ -169,7 +169,16 @@ def group_norm(
 
 @op("L2Normalize")
 def l2_normalize(b: Scope, x: Value, *, axis: Ints = (0,), epsilon: float = 1e-4) -> Value:
-    return b.add("L2NormalizeFusion", x, axis=axis, epsilon=epsilon)
+    """x / sqrt(max(sum of squares, epsilon)). The one operator for it wants the last axis in MindSpore Lite."""
+    if x.shape is not None and list(axis) in ([-1], [len(x.shape) - 1]):
+        return b.add("L2NormalizeFusion", x, axis=axis, epsilon=epsilon)
+    square = b.add("Square", x, tag="square")
+    total = b.add(
+        "ReduceFusion", square, b.constant("axes", axis), tag="sum", mode="ReduceSum", keep_dims=True, coeff=1.0
+    )
+    return b.add(
+        "DivFusion", x, b.add("Sqrt", b.add("Maximum", total, b.like(x, "epsilon", epsilon), tag="large"), tag="norm")
+    )
 
 
 @op("LpNorm", "LpNormV2")
