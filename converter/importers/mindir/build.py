@@ -25,6 +25,7 @@ from converter.importers.mindir.values import (
     ResultType,
     TensorType,
     flat_types,
+    is_result_type,
     result_type,
     tensor_type,
 )
@@ -322,7 +323,7 @@ def _switch(operands: tuple[Any, ...]) -> Any:
 
 
 def _declared_type(node: Message) -> ResultType:
-    found = [a for a in node.attribute if a.name == "shape" or a.ref_attr_name.startswith("shape:")]
+    found = [a for a in node.attribute if is_result_type(a)]
     return result_type(found[0]) if found else None
 
 

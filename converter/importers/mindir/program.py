@@ -15,7 +15,7 @@ import numpy as np
 from converter.importers.mindir.faults import Malformed, Refusal
 from converter.importers.mindir.proto import Message
 from converter.importers.mindir.tensors import TensorStore
-from converter.importers.mindir.values import attribute_value
+from converter.importers.mindir.values import attribute_value, is_result_type
 
 REFERENCE = "REF::"
 
@@ -28,7 +28,7 @@ class Primitive:
     attributes: tuple[Message, ...]
 
     def values(self, tensors: TensorStore) -> dict[str, Any]:
-        return {a.name: attribute_value(a, tensors) for a in self.attributes if a.name != "shape"}
+        return {a.name: attribute_value(a, tensors) for a in self.attributes}
 
 
 @dataclass
@@ -83,7 +83,8 @@ class Program:
         """The primitive a node applies, or None where it calls a graph or a closure."""
         reference = node.op_type
         if not reference.startswith(REFERENCE):
-            return Primitive(reference, tuple(node.attribute))
+            own = (a for a in node.attribute if not is_result_type(a))
+            return Primitive(reference, tuple(own))
         return self.primitives.get(reference[len(REFERENCE) :])
 
 

@@ -306,6 +306,7 @@ def _tensor(scope: Scope, operand: Any) -> Value:
 
 # Names for annotations; a function's parameters are converted by them.
 Ints = Sequence[int]
+Indexing = str
 PadMode = str
 Layout = str
 
@@ -319,6 +320,7 @@ CONVERTERS: dict[str, Callable[[Scope, Any], Any]] = {
     "bool": _to_bool,
     "str": _to_str,
     "DataType": _to_dtype,
+    "Indexing": _to_enum("IJ", "XY"),
     "PadMode": _to_enum("PAD", "SAME", "VALID", "FULL"),
     "Layout": _to_enum(*(Format(n).name if n in set(Format) else "" for n in range(18))),
 }

@@ -16,6 +16,7 @@ from typing import Any
 _TABLE = """
 AdaptiveAvgPool2D: x | output_size
 AdaptiveAvgPool2DExt: x | output_size
+AdaptiveMaxPool2D: x | output_size
 AddExt: x y | alpha
 AddLayerNorm: x y gamma beta | epsilon
 AddScalar: x y | alpha
@@ -78,6 +79,7 @@ MaxPoolWithIndices: x | kernel_size strides pads dilation ceil_mode argmax_type
 MaxPoolWithMask: x | kernel_size strides pads dilation ceil_mode argmax_type
 MeanExt: x | axis keep_dims dtype
 MinDim: x | axis keep_dims
+Meshgrid: tensors | indexing
 MirrorPad: x | paddings
 Narrow: x | axis start length
 Ones: | shape dtype
@@ -101,6 +103,7 @@ ResizeBilinear: x | size align_corners half_pixel_centers
 ResizeBilinearV2: x | size align_corners half_pixel_centers
 ResizeNearestNeighbor: x | size align_corners half_pixel_centers
 ResizeNearestNeighborV2: x | size align_corners half_pixel_centers
+ReduceStd: x | axis unbiased keep_dims
 ReverseV2: x | axis
 RmsNorm: x gamma | epsilon
 Round: x | decimals

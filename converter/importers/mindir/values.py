@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Union
 
-import numpy as np
-
 from converter.importers.mindir.faults import Malformed, Refusal
 from converter.importers.mindir.proto import Message, enum_names
 from converter.importers.mindir.tensors import TensorStore, checked_shape, data_type
@@ -166,6 +164,13 @@ def tensor_type(proto: Message) -> TensorType:
     return TensorType(data_type(proto.data_type), None if unknown_rank else checked_shape(proto, dynamic=True))
 
 
+def is_result_type(attribute: Message) -> bool:
+    """Whether an attribute of a node tells the type of its result. (Some primitives have one called "shape".)"""
+    if attribute.HasField("ref_attr_name"):
+        return bool(attribute.ref_attr_name.startswith("shape:"))
+    return bool(attribute.name == "shape")
+
+
 def result_type(proto: Message) -> ResultType:
     """The "shape" attribute of a node, or the attr_info of an input."""
     kind = _kind(proto)
@@ -195,7 +200,3 @@ def flat_types(known: ResultType) -> Iterator[TensorType | None]:
             yield from flat_types(item)
     else:
         yield known
-
-
-def is_integer_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in "iu"

@@ -9,7 +9,7 @@ import numpy as np
 
 from converter.importers.mindir.faults import Malformed, Refusal
 from converter.importers.mindir.registry import op
-from converter.importers.mindir.scope import Absent, Integers, Ints, Scalar, Scope
+from converter.importers.mindir.scope import Absent, Indexing, Integers, Ints, Scalar, Scope
 from converter.ir.graph import Value
 from lite_runtime.types import DataType
 
@@ -322,6 +322,24 @@ def _padded(b: Scope, x: Value, paddings: Any, mode: str, fill: float = 0.0) -> 
 def one_hot(b: Scope, x: Value, *, depth: int, on_value: Any = 1.0, off_value: Any = 0.0, axis: int = -1) -> Value:
     values = [b.tensor(v) for v in (on_value, off_value)]
     return b.add("OneHot", x, b.constant("depth", [depth]), *values, axis=axis)
+
+
+@op("Meshgrid")
+def meshgrid(b: Scope, tensors: list[Value], *, indexing: Indexing = "XY") -> tuple[Value, ...]:
+    """Each vector spread over the grid of all; XY swaps the first two axes."""
+    count = len(tensors)
+    places = list(range(count))
+    if indexing == "XY" and count > 1:
+        places[:2] = [1, 0]
+    sizes = [0] * count
+    for value, place in zip(tensors, places):
+        (sizes[place],) = b.static_shape(value)
+    spread = []
+    for index, (value, place) in enumerate(zip(tensors, places)):
+        shape = b.constant(f"shape_{index}", [size if i == place else 1 for i, size in enumerate(sizes)])
+        line = b.add("Reshape", value, shape, tag=f"line_{index}")
+        spread.append(b.add("BroadcastTo", line, tag=str(index), shape=sizes))
+    return tuple(spread)
 
 
 @op("ReverseV2")

@@ -82,7 +82,6 @@ _COMPARISONS = {
     "LessScalar": "Less",
     "LogicalAnd": "LogicalAnd",
     "LogicalOr": "LogicalOr",
-    "LogicalXor": "NotEqual",
     "NotEqual": "NotEqual",
 }
 
@@ -144,6 +143,35 @@ def cast(b: Scope, x: Value, dtype: DataType, tag: str) -> Value:
     return result
 
 
+@op("LogicalXor")
+def logical_xor(b: Scope, x: Value, y: Value) -> Value:
+    """One of them and not both; NotEqual of booleans is not offered everywhere."""
+    either = b.add("LogicalOr", x, y, tag="either")
+    both = b.add("LogicalAnd", x, y, tag="both")
+    return b.add("LogicalAnd", either, b.add("LogicalNot", both, tag="not_both"))
+
+
+@op("DivNoNan", "Xdivy")
+def divide_or_zero(b: Scope, x: Any, y: Any) -> Value:
+    """x / y, and 0 where the divisor (DivNoNan) or the dividend (Xdivy) is 0."""
+    first, second = same_type(b, x, y, b.result_dtype())
+    decisive = second if b.op == "DivNoNan" else first
+    quotient = b.add("DivFusion", first, second, tag="quotient")
+    shape = b.result_shape()
+    if shape is None or min(shape, default=0) < 0:
+        raise Refusal("it needs inputs of known size.", suggestion="Export with static shapes.")
+    zero = b.add("Equal", decisive, b.like(decisive, "zero", 0), tag="is_zero")
+    if decisive.shape != shape:
+        zero = b.add("BroadcastTo", zero, tag="spread", shape=list(shape))
+    return b.add("Select", zero, b.constant("zeros", np.zeros(shape), np.float32), quotient)
+
+
+@op("Lerp", "LerpScalar")
+def lerp(b: Scope, start: Value, end: Value, weight: Any) -> Value:
+    way = b.add("SubFusion", end, start, tag="way")
+    return b.add("AddFusion", start, b.add("MulFusion", way, b.tensor(weight, start), tag="step"))
+
+
 @op("Cast", "ToDtype")
 def cast_op(b: Scope, x: Value, *, dtype: DataType) -> Value:
     return b.add("Cast", x, b.constant("type", [int(dtype)]))
@@ -178,7 +206,7 @@ def sign(b: Scope, x: Value) -> Value:
     return b.add("SubFusion", above, below)
 
 
-@op("Round")
+@op("Round", "Rint")
 def round_op(b: Scope, x: Value, *, decimals: int = 0) -> Value:
     if decimals != 0:
         raise Refusal(f"rounding to {decimals} decimals is not supported.", attribute="decimals")

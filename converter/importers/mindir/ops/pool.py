@@ -204,15 +204,31 @@ def _average(
     return b.add("MulFusion", y, b.like(last, "divisor", height * width / divisor), tag="scaled")
 
 
+@op("AdaptiveMaxPool2D")
+def adaptive_max_pool(b: Scope, x: Value, *, output_size: Any) -> tuple[Any, ...]:
+    inputs, wanted = _adaptive_sizes(b, x, output_size)
+    if len(b.static_shape(x)) != 4 or any(size % out for size, out in zip(inputs, wanted)):
+        raise Refusal(f"its windows have different sizes: {inputs} to {wanted}.", attribute="output_size")
+    kernel = [size // out for size, out in zip(inputs, wanted)]
+    y = _pool(b, "MaxPoolFusion", b.channels_last(x), kernel, kernel, "VALID")
+    return (b.channels_first(y, 4), _INDICES)
+
+
+def _adaptive_sizes(b: Scope, x: Value, output_size: Any) -> tuple[list[int], list[int]]:
+    """Heights and widths of input and result; None keeps the input's."""
+    sizes = output_size if isinstance(output_size, tuple) else (output_size, output_size)
+    inputs = list(b.static_shape(x)[-2:])
+    if len(sizes) != 2 or len(inputs) != 2:
+        raise Malformed(f"its output_size {output_size} is not a height and a width")
+    wanted = [size if isinstance(size, int) and size > 0 else inputs[axis] for axis, size in enumerate(sizes)]
+    return inputs, wanted
+
+
 @op("AdaptiveAvgPool2D", "AdaptiveAvgPool2DExt")
 def adaptive_avg_pool(b: Scope, x: Value, *, output_size: Any) -> Value:
-    sizes = output_size if isinstance(output_size, tuple) else (output_size, output_size)
-    if len(sizes) != 2 or b.rank(x) < 3:
-        raise Malformed(f"its output_size {output_size} is not a height and a width")
-    if sizes == (1, 1):
+    if output_size in (1, (1, 1)):
         return b.add("ReduceFusion", x, b.constant("axes", [-2, -1]), mode="ReduceMean", keep_dims=True, coeff=1.0)
-    inputs = b.static_shape(x)[-2:]
-    wanted = [size if isinstance(size, int) and size > 0 else inputs[axis] for axis, size in enumerate(sizes)]
+    inputs, wanted = _adaptive_sizes(b, x, output_size)
     if len(b.static_shape(x)) == 4 and all(size % out == 0 for size, out in zip(inputs, wanted)):
         kernel = [size // out for size, out in zip(inputs, wanted)]
         y = _pool(b, "AvgPoolFusion", b.channels_last(x), kernel, kernel, "VALID")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from converter.importers.mindir.faults import Refusal
 from converter.importers.mindir.registry import add, op
 from converter.importers.mindir.scope import Ints, Scope
@@ -56,6 +58,21 @@ def reduce_any(b: Scope, x: Value, *, axis: Ints | None = None, keep_dims: bool 
     """Not all of them are false."""
     no = b.add("LogicalNot", x, tag="not")
     return b.add("LogicalNot", _reduced(b, no, _axes(b, x, axis), "ReduceAll", keep_dims, "none"))
+
+
+@op("ReduceStd")
+def reduce_std(
+    b: Scope, x: Value, *, axis: Ints | None = None, unbiased: bool = True, keep_dims: bool = False
+) -> tuple[Value, Value]:
+    """Standard deviation and mean."""
+    axes = _axes(b, x, axis)
+    count = int(np.prod([b.static_shape(x)[a] for a in axes]))
+    mean = _reduced(b, x, axes, "ReduceMean", True, "mean")
+    square = b.add("Square", b.add("SubFusion", x, mean, tag="centred"), tag="square")
+    total = _reduced(b, square, axes, "ReduceSum", keep_dims, "total")
+    variance = b.add("DivFusion", total, b.like(x, "count", max(count - unbiased, 1)), tag="variance")
+    deviation = b.add("Sqrt", variance, tag="deviation")
+    return deviation, mean if keep_dims else _reduced(b, x, axes, "ReduceMean", False, "flat_mean")
 
 
 @op("Argmax", "ArgMaxExt")

@@ -49,6 +49,7 @@ def _resized(b: Scope, x: Value, size: Ints, method: str, mode: str) -> Value:
         new_height=size[0],
         new_width=size[1],
         coordinate_transform_mode=mode,
+        nearest_mode="ROUND_HALF_UP" if method == "NEAREST" and mode == "ALIGN_CORNERS" else None,
     )
     return b.channels_first(y, 4)
 
