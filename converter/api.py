@@ -100,7 +100,8 @@ def convert(
         if input_shape:
             edits.set_input_shapes(model, input_shape)
             engine.infer_shapes(model)
-    with run.stage("optimize"):
+    # Weights may be NaN or infinite, or become so; that is the model's own meaning and no reason to warn.
+    with run.stage("optimize"), np.errstate(all="ignore"):
         results = passes.optimize(model, level, input_format.name, run.tell)
         report.passes = [asdict(result) for result in results]
     with run.stage("export"):

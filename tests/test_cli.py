@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +153,22 @@ def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_installed_command_prints_its_version() -> None:
     done = subprocess.run([sys.executable, "-m", "converter.cli", "--version"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, f"converter_lite {lite_runtime.__version__}\n")
+
+
+def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
+    terminal, end = os.openpty()
+    command = [sys.executable, "-m", "converter.cli", *flags(modelFile=MODEL, outputFile=tmp_path / "m")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(end)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux says that the other end was closed
+            while part := os.read(terminal, 4096):
+                shown += part
+        out = process.communicate()[0]
+    os.close(terminal)
+    assert process.returncode == 0
+    assert out.decode().endswith("CONVERT RESULT SUCCESS:0\n")
+    assert b"0:00:00" in shown
 
 
 def test_input_shape_syntax() -> None:
