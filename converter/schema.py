@@ -9,7 +9,7 @@ The layout of the reflection file is FlatBuffers' own ``reflection.fbs``; slots 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -90,7 +90,7 @@ class Schema:
         return {number: name for name, number in self.primitives.items()}
 
 
-@lru_cache(maxsize=None)
+@cache
 def number_type(kind: str) -> Any:
     """The flatbuffers number type of a scalar kind."""
     return next(number for name, number in _BASE_TYPES.values() if name == kind)

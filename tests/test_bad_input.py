@@ -175,7 +175,7 @@ def test_weights_in_another_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
         weights.write_bytes(content[:size])
         found, line = failure(capsys, flags(modelFile=model, outputFile=tmp_path / "out"))
         assert found in (3, 4)
-        assert str(weights) in line
+        assert "net_variables/data_0" in line
     weights.unlink()
     refused(tmp_path, capsys, model, 3, "net_variables/data_0", fmk="MINDIR")
     weights.parent.rmdir()
