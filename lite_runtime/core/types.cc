@@ -63,6 +63,9 @@ int64_t Shape::count(int first, int last) const {
   int64_t n = 1;
   for (int i = first; i < last; ++i) {
     if (dims_[i] < 0) fail(LR_ERROR_SHAPE, "shape %s has an unknown dimension", str().c_str());
+    if (dims_[i] > kMaxCount) fail(LR_ERROR_MEMORY, "shape %s has too many elements", str().c_str());
+  }
+  for (int i = first; i < last; ++i) {
     if (dims_[i] == 0) return 0;
     if (n > kMaxCount / dims_[i]) fail(LR_ERROR_MEMORY, "shape %s has too many elements", str().c_str());
     n *= dims_[i];
@@ -76,6 +79,14 @@ bool Shape::operator==(const Shape& other) const {
     if (dims_[i] != other.dims_[i]) return false;
   }
   return true;
+}
+
+int64_t checked_product(int64_t a, int64_t b) {
+  if (a > 0 && b > kMaxCount / a) {
+    fail(LR_ERROR_MEMORY, "a dimension of %lld times %lld is too large", static_cast<long long>(a),
+         static_cast<long long>(b));
+  }
+  return a * b;
 }
 
 std::string Shape::str() const {

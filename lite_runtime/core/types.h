@@ -61,6 +61,9 @@ class Shape {
 // Maps axis in [-rank, rank) to [0, rank); throws LR_ERROR_SHAPE otherwise.
 int normalize_axis(int64_t axis, int rank);
 
+// a * b for sizes >= 0; throws LR_ERROR_MEMORY where it exceeds what a tensor can have.
+int64_t checked_product(int64_t a, int64_t b);
+
 inline int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
 

@@ -158,10 +158,15 @@ def top_cases() -> list[Case]:
         x = RNG.integers(0, 9, (4, 30, 6)).astype(dtype)
         for axis in (0, 1, -1):
             for k in (1, 3):
-                for largest in (True, False):
-                    values, positions = top(x, k, axis, largest)
-                    how = {"axis": axis, "largest": int(largest)}
-                    cases.append(Case("TopKFusion", (x, np.array([k], I32)), [values, positions], how, name=f"{how}"))
+                values, positions = top(x, k, axis)
+                least_values, least = top(x, k, axis, largest=False)
+                name = f"{x.dtype} {k} along {axis}"
+                how = {"axis": axis, "top_k": k, "keep_dims": True}
+                cases += [
+                    Case("TopKFusion", (x, np.array([k], I32)), [values, positions], {"axis": axis}, name=name),
+                    Case("ArgMaxFusion", (x,), [positions, values], how, name=name),
+                    Case("ArgMinFusion", (x,), [least, least_values], how, name=name),
+                ]
         largest_at, least_at = x.argmax(1).astype(I32), x.argmin(1).astype(I32)
         cases.append(Case("ArgMaxFusion", (x,), largest_at, {"axis": 1}))
         cases.append(Case("ArgMinFusion", (x,), least_at, {"axis": 1}))

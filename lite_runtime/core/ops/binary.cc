@@ -6,6 +6,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "ops/dispatch.h"
 #include "ops/elementwise.h"
 
 namespace lr {
@@ -164,30 +165,7 @@ bool rows(const void* a, int64_t a_step, const void* b, int64_t b_step, void* z,
 
 template <class F>
 BinaryRow rows_of(DType dtype) {
-  switch (dtype) {
-    case DType::kInt8:
-      return rows<F, int8_t>;
-    case DType::kUInt8:
-      return rows<F, uint8_t>;
-    case DType::kInt16:
-      return rows<F, int16_t>;
-    case DType::kUInt16:
-      return rows<F, uint16_t>;
-    case DType::kInt32:
-      return rows<F, int32_t>;
-    case DType::kUInt32:
-      return rows<F, uint32_t>;
-    case DType::kInt64:
-      return rows<F, int64_t>;
-    case DType::kUInt64:
-      return rows<F, uint64_t>;
-    case DType::kFloat32:
-      return rows<F, float>;
-    case DType::kFloat64:
-      return rows<F, double>;
-    default:
-      return nullptr;
-  }
+  return for_number<BinaryRow>(dtype, [](auto number) { return rows<F, decltype(number)>; });
 }
 
 template <Kernels::Binary Kernels::BinaryTable::*kKernel>
@@ -256,17 +234,34 @@ using FloorDivOp = Arithmetic<FloorDiv, rows<FloorDiv, float>>;
 using FloorModOp = Arithmetic<FloorMod, rows<FloorMod, float>>;
 using ModOp = Arithmetic<Mod, rows<Mod, float>>;
 
-// (scale * x + shift) ^ y
+// (scale * x + shift) ^ y; a scale or shift is offered for float32.
 class PowOp : public Arithmetic<Pow, pow_rows> {
  public:
   void infer(Node& node) override {
     const auto* attr = node.attr<schema::PowFusion>();
-    if (attr->scale() != 1.0f || attr->shift() != 0.0f) {
-      node.unsupported("scale %g and shift %g; offered: 1 and 0", static_cast<double>(attr->scale()),
-                       static_cast<double>(attr->shift()));
-    }
+    scale_ = attr->scale();
+    shift_ = attr->shift();
+    if (is_scaled() && node.inputs() > 0) node.expect_dtype(0, DType::kFloat32);
     BinaryOp::infer(node);
   }
+
+  void prepare(Node& node) override {
+    if (is_scaled()) node.need_scratch(node.in[0]->bytes());
+  }
+
+  void run(Node& node) override {
+    if (!is_scaled()) return BinaryOp::run(node);
+    Tensor base = *node.in[0];
+    base.data = node.scratch;
+    kernels().unary.affine(node.in[0]->as<float>(), base.as<float>(), static_cast<size_t>(base.count()), scale_,
+                           shift_);
+    apply(node, base, *node.in[1], *node.out[0]);
+  }
+
+ private:
+  bool is_scaled() const { return scale_ != 1.0f || shift_ != 0.0f; }
+
+  float scale_ = 1.0f, shift_ = 0.0f;
 };
 
 class EltwiseOp : public BinaryOp {
@@ -329,4 +324,7 @@ LR_REGISTER_OP(Eltwise, EltwiseOp)
 LR_REGISTER_OP(AddN, AddNOp)
 
 }  // namespace
+
+BinaryRow add_rows(DType dtype) { return dtype == DType::kFloat32 ? fast_rows<&Table::add> : rows_of<Add>(dtype); }
+
 }  // namespace lr

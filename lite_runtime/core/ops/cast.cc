@@ -7,6 +7,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "ops/dispatch.h"
 #include "ops/elementwise.h"
 
 namespace lr {
@@ -61,61 +62,13 @@ void rows(const void* x, void* y, int64_t n) {
 
 template <class From>
 CastRow rows_to(DType to) {
-  switch (to) {
-    case DType::kBool:
-      return rows<From, bool>;
-    case DType::kInt8:
-      return rows<From, int8_t>;
-    case DType::kUInt8:
-      return rows<From, uint8_t>;
-    case DType::kInt16:
-      return rows<From, int16_t>;
-    case DType::kUInt16:
-      return rows<From, uint16_t>;
-    case DType::kInt32:
-      return rows<From, int32_t>;
-    case DType::kUInt32:
-      return rows<From, uint32_t>;
-    case DType::kInt64:
-      return rows<From, int64_t>;
-    case DType::kUInt64:
-      return rows<From, uint64_t>;
-    case DType::kFloat32:
-      return rows<From, float>;
-    case DType::kFloat64:
-      return rows<From, double>;
-    default:
-      return nullptr;
-  }
+  if (to == DType::kBool) return rows<From, bool>;
+  return for_number<CastRow>(to, [](auto number) { return rows<From, decltype(number)>; });
 }
 
 CastRow row_of(DType from, DType to) {
-  switch (from) {
-    case DType::kBool:
-      return rows_to<bool>(to);
-    case DType::kInt8:
-      return rows_to<int8_t>(to);
-    case DType::kUInt8:
-      return rows_to<uint8_t>(to);
-    case DType::kInt16:
-      return rows_to<int16_t>(to);
-    case DType::kUInt16:
-      return rows_to<uint16_t>(to);
-    case DType::kInt32:
-      return rows_to<int32_t>(to);
-    case DType::kUInt32:
-      return rows_to<uint32_t>(to);
-    case DType::kInt64:
-      return rows_to<int64_t>(to);
-    case DType::kUInt64:
-      return rows_to<uint64_t>(to);
-    case DType::kFloat32:
-      return rows_to<float>(to);
-    case DType::kFloat64:
-      return rows_to<double>(to);
-    default:
-      return nullptr;
-  }
+  if (from == DType::kBool) return rows_to<bool>(to);
+  return for_number<CastRow>(from, [&](auto number) { return rows_to<decltype(number)>(to); });
 }
 
 DType float_for_half(DType dtype) { return dtype == DType::kFloat16 ? DType::kFloat32 : dtype; }

@@ -1,6 +1,9 @@
 // Comparison and logic with broadcasting; the result is bool. Equal, NotEqual, Less, LessEqual, Greater,
 // GreaterEqual on numbers of one type (Equal and NotEqual on bool too), LogicalAnd, LogicalOr and
 // LogicalNot on bool.
+#include <type_traits>
+
+#include "ops/dispatch.h"
 #include "ops/elementwise.h"
 
 namespace lr {
@@ -45,24 +48,6 @@ bool swapped(const void* a, int64_t a_step, const void* b, int64_t b_step, void*
   return kRow(b, b_step, a, a_step, z, n);
 }
 
-struct Row {
-  DType dtype;
-  BinaryRow row, exchanged;
-};
-
-template <class F, class T>
-constexpr Row row_for(DType dtype) {
-  return {dtype, rows<F, T>, swapped<rows<F, T>>};
-}
-
-template <class F>
-constexpr Row kRows[] = {
-    row_for<F, int8_t>(DType::kInt8),     row_for<F, uint8_t>(DType::kUInt8),   row_for<F, int16_t>(DType::kInt16),
-    row_for<F, uint16_t>(DType::kUInt16), row_for<F, int32_t>(DType::kInt32),   row_for<F, uint32_t>(DType::kUInt32),
-    row_for<F, int64_t>(DType::kInt64),   row_for<F, uint64_t>(DType::kUInt64), row_for<F, float>(DType::kFloat32),
-    row_for<F, double>(DType::kFloat64),
-};
-
 class LogicOp : public BinaryOp {
  protected:
   DType result(DType) const override { return DType::kBool; }
@@ -74,10 +59,10 @@ class Compare : public LogicOp {
   BinaryRow row(DType dtype) const override {
     constexpr bool kAnyOrder = std::is_same_v<F, Equal> || std::is_same_v<F, NotEqual>;
     if (dtype == DType::kBool && kAnyOrder) dtype = DType::kUInt8;
-    for (const Row& candidate : kRows<F>) {
-      if (candidate.dtype == dtype) return kExchange ? candidate.exchanged : candidate.row;
-    }
-    return nullptr;
+    return for_number<BinaryRow>(dtype, [](auto number) -> BinaryRow {
+      constexpr BinaryRow kRow = rows<F, decltype(number)>;
+      return kExchange ? swapped<kRow> : kRow;
+    });
   }
 };
 

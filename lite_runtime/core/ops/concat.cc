@@ -106,7 +106,6 @@ class StackOp : public Op {
 class CutOp : public Op {
  public:
   void infer(Node& node) override {
-    node.expect_inputs(1, 1);
     pieces_.clear();
     find_pieces(node);
     for (size_t i = 0; i < node.out.size(); ++i) {
@@ -144,17 +143,20 @@ class CutOp : public Op {
   bool drop_axis_ = false;
 };
 
-// size_splits: the sizes, one of which may be -1 for what is left; without it, equal pieces.
+// The sizes are input 1 or size_splits, one of them may be -1 for what is left; without any, equal pieces.
 class SplitOp : public CutOp {
  protected:
   void find_pieces(const Node& node) override {
+    node.expect_inputs(1, 2);
     const auto* attr = node.attr<schema::Split>();
     set_axis(node, attr->axis());
     const int64_t total = axis_size(node);
     const auto outputs = static_cast<int64_t>(node.out.size());
     const auto* named = attr->size_splits();
     std::vector<int64_t> sizes;
-    if (named != nullptr && named->size() > 0) {
+    if (node.has(1)) {
+      sizes = node.ints(1);
+    } else if (named != nullptr && named->size() > 0) {
       sizes.assign(named->begin(), named->end());
     } else if (total % outputs == 0) {
       sizes.assign(node.out.size(), total / outputs);
@@ -191,6 +193,7 @@ class SplitOp : public CutOp {
 class UnstackOp : public CutOp {
  protected:
   void find_pieces(const Node& node) override {
+    node.expect_inputs(1, 1);
     set_axis(node, node.attr<schema::Unstack>()->axis());
     drop_axis_ = true;
     if (axis_size(node) != static_cast<int64_t>(node.out.size())) {
@@ -205,6 +208,7 @@ class UnstackOp : public CutOp {
 class SplitWithOverlapOp : public CutOp {
  protected:
   void find_pieces(const Node& node) override {
+    node.expect_inputs(1, 1);
     const auto* attr = node.attr<schema::SplitWithOverlap>();
     set_axis(node, attr->split_dim());
     const auto ratio = list(node, attr->ratio(), "ratio");

@@ -2,6 +2,9 @@
 
 #include <atomic>
 #include <limits>
+#include <type_traits>
+
+#include "ops/dispatch.h"
 
 namespace lr {
 namespace {
@@ -10,11 +13,6 @@ constexpr int64_t kChunk = 512;    // elements of a buffer on the stack
 constexpr int64_t kGrain = 16384;  // elements worth a thread
 constexpr int64_t kShortRow = 64;  // rows below this are repeated to make longer ones
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-bool is_quantized(const Tensor* tensor) {
-  if (tensor == nullptr || tensor->def == nullptr || tensor->def->quant.empty()) return false;
-  return tensor->dtype == DType::kInt8 || tensor->dtype == DType::kUInt8 || tensor->dtype == DType::kInt16;
-}
 
 bool same_quantization(const Tensor& a, const Tensor& b) {
   if (is_quantized(&a) != is_quantized(&b)) return false;
@@ -67,6 +65,11 @@ bool repeat_short_row(Loops<3>& loops, int array, const char** data, int64_t ele
 
 }  // namespace
 
+bool is_quantized(const Tensor* tensor) {
+  if (tensor == nullptr || tensor->def == nullptr || tensor->def->quant.empty()) return false;
+  return tensor->dtype == DType::kInt8 || tensor->dtype == DType::kUInt8 || tensor->dtype == DType::kInt16;
+}
+
 void refuse_quantized(const Node& node) {
   for (const Tensor* tensor : node.in) {
     if (is_quantized(tensor)) node.unsupported("a quantised %s tensor", dtype_name(tensor->dtype));
@@ -84,16 +87,43 @@ void expect_same_quantization(const Node& node) {
   }
 }
 
-Shape broadcast_shape(const Node& node, size_t i, size_t j) {
-  const Shape &a = node.in[i]->shape, &b = node.in[j]->shape;
+uint64_t element_bits(DType dtype, double value) {
+  uint64_t bits = 0;
+  if (dtype == DType::kFloat16) {
+    const auto single = static_cast<float>(value);
+    uint16_t half;
+    kernels().f32_to_f16(&single, &half, 1);
+    return half;
+  }
+  if (dtype == DType::kBool) return value != 0.0;
+  for_number<bool>(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    using Limits = std::numeric_limits<T>;
+    const double least = static_cast<double>(Limits::lowest()), most = static_cast<double>(Limits::max());
+    T element = static_cast<T>(0);
+    if (std::is_floating_point_v<T>) {
+      element = static_cast<T>(value);
+    } else if (value >= most) {
+      element = Limits::max();
+    } else if (value > least) {
+      element = static_cast<T>(value);
+    } else if (value <= least) {
+      element = Limits::lowest();
+    }
+    std::memcpy(&bits, &element, sizeof(T));
+    return true;
+  });
+  return bits;
+}
+
+Shape broadcast_shape(const Node& node, const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());
   Shape out = Shape::of_rank(rank);
   for (int d = 0; d < rank; ++d) {
     const int da = d - rank + a.rank(), db = d - rank + b.rank();
     const int64_t x = da < 0 ? 1 : a[da], y = db < 0 ? 1 : b[db];
     if (x != y && x != 1 && y != 1) {
-      node.invalid("inputs %zu and %zu of shapes %s and %s cannot be broadcast together", i, j, a.str().c_str(),
-                   b.str().c_str());
+      node.invalid("shapes %s and %s cannot be broadcast together", a.str().c_str(), b.str().c_str());
     }
     out[d] = x == 1 ? y : x;
   }
@@ -155,7 +185,7 @@ DType BinaryOp::check_pair(const Node& node, size_t i) const {
 void BinaryOp::infer(Node& node) {
   node.expect_inputs(2, 2);
   const DType dtype = check_pair(node, 1);
-  node.set_out(0, result(dtype), broadcast_shape(node, 0, 1));
+  node.set_out(0, result(dtype), broadcast_shape(node, node.in[0]->shape, node.in[1]->shape));
 }
 
 bool BinaryOp::compute(const Span& span, const char* a, int64_t a_step, const char* b, int64_t b_step, char* z,

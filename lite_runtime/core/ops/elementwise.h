@@ -6,14 +6,21 @@
 
 namespace lr {
 
+// An 8- or 16-bit integer tensor that stands for real numbers.
+bool is_quantized(const Tensor* tensor);
+
 // Fails unless the operator may treat the numbers in its 8- and 16-bit tensors as plain integers.
 void refuse_quantized(const Node& node);
 // For operators that move values without looking at them, after their set_out: tensors of input 0's type
 // must have its quantisation.
 void expect_same_quantization(const Node& node);
 
-// NumPy's rules for the shapes of inputs i and j; fails naming both when they do not fit.
-Shape broadcast_shape(const Node& node, size_t i, size_t j);
+// The bytes of a number as an element of a type, in the low bytes of the result: limited to the range of an
+// integer type, which it is truncated to.
+uint64_t element_bits(DType dtype, double value);
+
+// The shape two operands are broadcast to by NumPy's rules; fails naming both when they do not fit.
+Shape broadcast_shape(const Node& node, const Shape& a, const Shape& b);
 
 // Steps with which a tensor of `shape` is read as one of shape `out`, 0 along broadcast dimensions.
 // The dimensions of `out` are those of the result, aligned at the end.
@@ -29,6 +36,9 @@ Bounds fused_bounds(const Node& node, int activation_type);
 // z[i] = f(a[i * a_step], b[i * b_step]) for n elements, where a step is 0 or 1; z may be a or b when
 // the sizes of their elements agree. Returns false when f has no value, as for a division by zero.
 using BinaryRow = bool (*)(const void* a, int64_t a_step, const void* b, int64_t b_step, void* z, int64_t n);
+
+// Addition of one type; null for bool and float16.
+BinaryRow add_rows(DType dtype);
 
 class BinaryOp : public Op {
  public:

@@ -9,6 +9,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "ops/dispatch.h"
 #include "ops/elementwise.h"
 
 namespace lr {
@@ -216,29 +217,12 @@ void reduce_typed(Mode mode, const Split& split, double coeff, const void* in, v
 using TypedReducer = void (*)(Mode, const Split&, double, const void*, void*, ThreadPool*);
 
 TypedReducer typed_reducer(DType dtype) {
-  switch (dtype) {
-    case DType::kBool:
-    case DType::kUInt8:
-      return reduce_typed<uint8_t>;
-    case DType::kInt8:
-      return reduce_typed<int8_t>;
-    case DType::kInt16:
-      return reduce_typed<int16_t>;
-    case DType::kUInt16:
-      return reduce_typed<uint16_t>;
-    case DType::kInt32:
-      return reduce_typed<int32_t>;
-    case DType::kUInt32:
-      return reduce_typed<uint32_t>;
-    case DType::kInt64:
-      return reduce_typed<int64_t>;
-    case DType::kUInt64:
-      return reduce_typed<uint64_t>;
-    case DType::kFloat64:
-      return reduce_typed<double>;
-    default:
-      return nullptr;
-  }
+  if (dtype == DType::kBool) dtype = DType::kUInt8;
+  return for_number<TypedReducer>(dtype, [](auto number) -> TypedReducer {
+    using T = decltype(number);
+    if constexpr (!std::is_same_v<T, float>) return reduce_typed<T>;
+    return nullptr;
+  });
 }
 
 class ReduceBase : public Op {

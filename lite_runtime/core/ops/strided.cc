@@ -105,10 +105,10 @@ void copy_rows(CopyLoops loops, const void* src_bytes, void* dst_bytes, int64_t 
 }  // namespace
 
 Steps::Steps(const Shape& shape) {
-  int64_t step = 1;
+  uint64_t step = 1;  // unsigned: without elements, the other dimensions may be of any size
   for (int i = shape.rank() - 1; i >= 0; --i) {
-    at[i] = step;
-    step *= shape[i];
+    at[i] = static_cast<int64_t>(step);
+    step *= static_cast<uint64_t>(shape[i]);
   }
 }
 

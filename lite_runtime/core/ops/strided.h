@@ -40,7 +40,7 @@ class Loops {
   // Dimensions of size 1 vanish and a dimension that continues the one before it is merged with it.
   void add(const Dim& dim) {
     empty_ = empty_ || dim.size == 0;
-    if (dim.size == 1) return;
+    if (empty_ || dim.size == 1) return;
     if (rank_ > 0 && continues(dims_[rank_ - 1], dim)) {
       const int64_t outer = dims_[rank_ - 1].size;
       dims_[rank_ - 1] = dim;
@@ -64,9 +64,9 @@ class Loops {
   }
   Dim take_inner() { return rank_ > 0 ? take(rank_ - 1) : Dim{1, {}}; }
   int64_t count() const {
-    int64_t n = 1;
+    int64_t n = empty_ ? 0 : 1;
     for (int i = 0; i < rank_; ++i) n *= dims_[i].size;
-    return empty_ ? 0 : n;
+    return n;
   }
 
   // Calls body(offsets) for the iterations [begin, end) of the whole nest, in order.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "ops/dispatch.h"
 #include "ops/elementwise.h"
 
 namespace lr {
@@ -43,32 +44,9 @@ void find_top(const Row& row) {
 using Finder = void (*)(const Row&);
 
 Finder finder_of(DType dtype) {
-  switch (dtype) {
-    case DType::kBool:
-    case DType::kUInt8:
-      return find_top<uint8_t>;
-    case DType::kInt8:
-      return find_top<int8_t>;
-    case DType::kInt16:
-      return find_top<int16_t>;
-    case DType::kUInt16:
-      return find_top<uint16_t>;
-    case DType::kInt32:
-      return find_top<int32_t>;
-    case DType::kUInt32:
-      return find_top<uint32_t>;
-    case DType::kInt64:
-      return find_top<int64_t>;
-    case DType::kUInt64:
-      return find_top<uint64_t>;
-    case DType::kFloat16:  // searched in a widened copy
-    case DType::kFloat32:
-      return find_top<float>;
-    case DType::kFloat64:
-      return find_top<double>;
-    default:
-      return nullptr;
-  }
+  if (dtype == DType::kBool) dtype = DType::kUInt8;
+  if (dtype == DType::kFloat16) dtype = DType::kFloat32;  // searched in a widened copy
+  return for_number<Finder>(dtype, [](auto number) { return find_top<decltype(number)>; });
 }
 
 void copy_element(const void* from, int64_t i, void* to, int64_t j, size_t size) {
@@ -162,16 +140,15 @@ class ArgOp : public TopBase {
   }
 };
 
+// Writers leave the attribute `largest` out whatever they mean, and MindSpore Lite always takes the largest.
 class TopKOp : public TopBase {
  public:
   void infer(Node& node) override {
     node.expect_inputs(2, 2);
     const std::vector<int64_t> k = node.ints(1);
     if (k.size() != 1) node.invalid("input 1 must hold one number, has %zu", k.size());
-    const auto* attr = node.attr<schema::TopKFusion>();
     top_ = k[0];
-    largest_ = attr->largest() != 0;
-    set_outputs(node, attr->axis(), true);
+    set_outputs(node, node.attr<schema::TopKFusion>()->axis(), true);
   }
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "ops/dispatch.h"
 #include "ops/elementwise.h"
 
 namespace lr {
@@ -80,30 +81,11 @@ void rows(const void* x, void* y, int64_t n) {
 
 template <class F>
 UnaryRow rows_of(DType dtype) {
-  if (dtype == DType::kFloat64) return rows<F, double>;
-  if constexpr (F::kIntegers) {
-    switch (dtype) {
-      case DType::kInt8:
-        return rows<F, int8_t>;
-      case DType::kUInt8:
-        return rows<F, uint8_t>;
-      case DType::kInt16:
-        return rows<F, int16_t>;
-      case DType::kUInt16:
-        return rows<F, uint16_t>;
-      case DType::kInt32:
-        return rows<F, int32_t>;
-      case DType::kUInt32:
-        return rows<F, uint32_t>;
-      case DType::kInt64:
-        return rows<F, int64_t>;
-      case DType::kUInt64:
-        return rows<F, uint64_t>;
-      default:
-        return nullptr;
-    }
-  }
-  return nullptr;
+  return for_number<UnaryRow>(dtype, [](auto number) -> UnaryRow {
+    using T = decltype(number);
+    if constexpr (std::is_same_v<T, double> || (F::kIntegers && std::is_integral_v<T>)) return rows<F, T>;
+    return nullptr;
+  });
 }
 
 class UnaryOp : public Op {
