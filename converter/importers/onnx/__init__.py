@@ -13,6 +13,7 @@ from converter.importers.onnx import (  # noqa: F401  (each registers its loweri
     linear,
     movement,
     normalization,
+    padding,
     pooling,
     recurrent,
     reduction,

@@ -127,10 +127,28 @@ def one_hot(b: Builder, indices: Value, depth: Value, values: Value, *, axis: in
 
 @onnx_op("Trilu")
 def trilu(b: Builder, x: Value, k: MaybeValue = None, *, upper: int = 1) -> Value:
-    offset = int(b.number(k, 0, "the diagonal"))
-    if x.shape is not None and len(x.shape) >= 2 and min(x.shape[-2:]) >= 0:
-        rows, columns = x.shape[-2:]
-        full = np.ones((rows, columns), np.bool_)
-        mask = np.triu(full, offset) if upper else np.tril(full, offset)
-        return b.where(b.const(mask), x, b.scalar(0, x))
-    return b.op("Triu" if upper else "Tril", x, np.array(offset, np.int32))
+    """Keeps what lies above (or below) the k-th diagonal."""
+    rank = b.rank(x)
+    rows, columns = (x.shape or ())[-2:] if rank >= 2 else (-1, -1)
+    if min(rows, columns) < 0:
+        offset = k if k is not None else b.const(np.array(0, np.int32))
+        return b.op("Triu" if upper else "Tril", x, b.int32(offset))
+    # How far each element is from the main diagonal, to the right.
+    places = np.arange(columns, dtype=np.int32) - np.arange(rows, dtype=np.int32)[:, None]
+    if k is None or k.data is not None:
+        offset_now = int(b.number(k, 0, "the diagonal"))
+        mask = b.const(places >= offset_now if upper else places <= offset_now)
+    else:
+        mask = b.op("GreaterEqual" if upper else "LessEqual", b.const(places), b.reshape(b.int32(k), []))
+    return b.where(mask, x, b.scalar(0, x))
+
+
+@onnx_op("OptionalHasElement")
+def optional_has_element(b: Builder, x: MaybeValue = None) -> Value:
+    """Of a tensor, which is there or is not."""
+    return b.const(np.array(x is not None))
+
+
+@onnx_op("OptionalGetElement")
+def optional_get_element(b: Builder, x: Value) -> Value:
+    return x

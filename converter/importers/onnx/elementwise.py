@@ -33,7 +33,6 @@ SAME: dict[str, str] = {
     "Neg": "Neg",
     "Not": "LogicalNot",
     "Or": "LogicalOr",
-    "Pow": "PowFusion",
     "Reciprocal": "Reciprocal",
     "Round": "Round",
     "Sin": "Sin",
@@ -72,6 +71,16 @@ for _name, _op in CHAINED.items():
 def mean(b: Builder, x: Value, *rest: Value) -> Value:
     total = reduce(lambda a, c: b.op("AddFusion", a, c), rest, x)
     return b.op("MulFusion", total, 1.0 / (1 + len(rest)))
+
+
+@onnx_op("Pow")
+def power(b: Builder, x: Value, exponent: Value) -> Value:
+    """In the type of x; powers of integers to a float are computed in floats."""
+    if x.dtype == exponent.dtype:
+        return b.op("PowFusion", x, exponent)
+    if x.dtype in _FLOATS or exponent.dtype not in _FLOATS:
+        return b.op("PowFusion", x, b.cast(exponent, x.dtype))
+    return b.cast(b.op("PowFusion", b.cast(x, exponent.dtype), exponent), x.dtype)
 
 
 @onnx_op("Mod")

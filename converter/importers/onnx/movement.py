@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from converter.importers.layout import channels_first_perm, channels_last_perm
-from converter.importers.onnx.builder import INT32_MAX, Builder, MaybeValue
+from converter.importers.onnx.builder import Builder, MaybeValue
 from converter.importers.onnx.registry import onnx_op
 from converter.ir.graph import Value
 from lite_runtime.types import DataType
@@ -131,6 +131,8 @@ def split(
 ) -> list[Value]:
     axis = b.axis(axis, b.rank(x))
     count = len(b.wanted)
+    if sizes is not None and sizes.data is None:
+        return _split_computed(b, x, b.int32(sizes), axis, count)
     if sizes is not None:
         parts = b.ints(sizes, "the lengths of the parts")
     else:
@@ -142,6 +144,14 @@ def split(
     if count == 1:
         return [x]
     return b.ops("Split", [x], count, output_num=count, size_splits=parts, axis=axis)
+
+
+def _split_computed(b: Builder, x: Value, sizes: Value, axis: int, count: int) -> list[Value]:
+    """The lengths are known at run time: one slice for each part."""
+    ends = b.op("CumSum", sizes, np.array(0, np.int32))
+    begins = b.op("SubFusion", ends, sizes)
+    bounds = [(b.slice(begins, 1, 0, i, i + 1), b.slice(ends, 1, 0, i, i + 1)) for i in range(count)]
+    return [b.op("StridedSlice", x, begin, end, [axis], [1]) for begin, end in bounds]
 
 
 @onnx_op("Tile")
@@ -169,77 +179,6 @@ def expand(b: Builder, x: Value, shape: Value) -> Value:
     )
     # The larger of two lengths, one of which is 1 where they differ.
     return b.op("BroadcastTo", x, b.op("Maximum", own, target_shape))
-
-
-@onnx_op("Pad")
-def pad(
-    b: Builder, x: Value, pads: Value, value: MaybeValue = None, axes: MaybeValue = None, *, mode: str = "constant"
-) -> Value:
-    rank = b.rank(x)
-    along = list(range(rank)) if axes is None else [b.axis(a, rank) for a in b.ints(axes, "the axes")]
-    if pads.data is None:
-        return _pad_computed(b, x, rank, pads, value, along, mode)
-    flat = b.ints(pads, "the padding")
-    if len(flat) != 2 * len(along):
-        raise b.refuse(f"{len(flat)} pads do not fit {len(along)} axes. The model is invalid: check the exporter.")
-    table = [[0, 0] for _ in range(rank)]
-    for i, axis in enumerate(along):
-        table[axis] = [flat[i], flat[i + len(along)]]
-    return pad_by(b, x, table, mode, value)
-
-
-def pad_by(b: Builder, x: Value, table: list[list[int]], mode: str, value: MaybeValue = None) -> Value:
-    """x with ``table[axis] = [before, after]`` elements more; negative counts crop."""
-    if any(min(row) < 0 for row in table):
-        x = _crop(b, x, table)
-        table = [[max(0, n) for n in row] for row in table]
-    if not any(map(any, table)):
-        return x
-    if mode == "constant":
-        fill = b.number(value, 0.0, "the padding value")
-        return b.op("PadFusion", x, np.array(table, np.int32), padding_mode="CONSTANT", constant_value=fill)
-    if mode == "reflect":
-        return b.op("PadFusion", x, np.array(table, np.int32), padding_mode="REFLECT")
-    if mode not in ("edge", "wrap"):
-        raise b.refuse(f"'{mode}' has no .ms operator.", attribute="mode")
-    for axis, (before, after) in enumerate(table):
-        if before or after:
-            x = _pad_axis(b, x, len(table), axis, before, after, mode)
-    return x
-
-
-def _crop(b: Builder, x: Value, table: list[list[int]]) -> Value:
-    begin = [max(0, -before) for before, _ in table]
-    end = [after if after < 0 else INT32_MAX for _, after in table]
-    mask = sum(1 << i for i, e in enumerate(end) if e == INT32_MAX)
-    return b.op("StridedSlice", x, begin, end, [1] * len(table), begin_mask=0, end_mask=mask)
-
-
-def _pad_axis(b: Builder, x: Value, rank: int, axis: int, before: int, after: int, mode: str) -> Value:
-    """Copies of the edge, or of the other end, joined to x along one axis."""
-    if mode == "edge":
-        first, last = b.slice(x, rank, axis, 0, 1), b.slice(x, rank, axis, -1, INT32_MAX)
-        parts = [first] * before + [x] + [last] * after
-    else:
-        head = [b.slice(x, rank, axis, -before, INT32_MAX)] if before else []
-        tail = [b.slice(x, rank, axis, 0, after)] if after else []
-        parts = [*head, x, *tail]
-    return b.concat(parts, axis)
-
-
-def _pad_computed(
-    b: Builder, x: Value, rank: int, pads: Value, value: MaybeValue, axes: Sequence[int], mode: str
-) -> Value:
-    """The counts are known at run time; they must not be negative."""
-    modes = {"constant": "CONSTANT", "reflect": "REFLECT"}
-    if mode not in modes:
-        raise b.refuse(f"padding by '{mode}' needs constant counts.", attribute="mode")
-    rows = b.transpose(b.reshape(b.int32(pads), [2, len(axes)]), [1, 0])
-    if list(axes) != list(range(rank)):
-        order = [axes.index(i) if i in axes else len(axes) for i in range(rank)]
-        rows = b.gather(b.concat([rows, np.zeros((1, 2), np.int32)]), order)
-    fill = b.number(value, 0.0, "the padding value") if mode == "constant" else 0.0
-    return b.op("PadFusion", x, rows, padding_mode=modes[mode], constant_value=fill)
 
 
 @onnx_op("DepthToSpace")

@@ -28,10 +28,28 @@ def reduce_over(b: Builder, mode: str, x: Value, axes: MaybeValue, keep: int, no
         return {"ReduceSumSquare": lambda: b.op("Square", x), "ReduceASum": lambda: b.op("Abs", x)}.get(
             mode, lambda: x
         )()
+    if x.shape is not None and 0 in x.shape:
+        return _of_nothing(b, mode, x, over, bool(keep))
     if x.dtype == DataType.BOOL:
         number = b.cast(x, DataType.INT32)
         return b.cast(b.op("ReduceFusion", number, over, mode=mode, keep_dims=bool(keep), coeff=1.0), DataType.BOOL)
     return b.op("ReduceFusion", x, over, mode=mode, keep_dims=bool(keep), coeff=1.0)
+
+
+# The reduction of no elements.
+_NEUTRAL = {"ReduceProd": 1.0, "ReduceMax": -np.inf, "ReduceMin": np.inf, "ReduceMean": np.nan}
+
+
+def _of_nothing(b: Builder, mode: str, x: Value, over: Operand, keep: bool) -> Value:
+    if not isinstance(over, list):
+        return b.op("ReduceFusion", x, over, mode=mode, keep_dims=keep, coeff=1.0)
+    dims = b.need_dims(x, "reducing no elements")
+    shape = [1 if i in over else d for i, d in enumerate(dims) if keep or i not in over]
+    if x.dtype == DataType.FLOAT32:
+        return b.const(np.full(shape, _NEUTRAL.get(mode, 0.0), np.float32))
+    if x.dtype == DataType.BOOL and mode in ("ReduceMax", "ReduceMin"):
+        return b.const(np.full(shape, mode == "ReduceMin"))
+    raise b.refuse(f"reducing no elements of type {x.dtype.name.lower()}.")
 
 
 def _axes(b: Builder, x: Value, axes: MaybeValue, noop: int) -> Operand | None:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from converter.importers.onnx.builder import Builder, MaybeValue
+from converter.importers.onnx.expr import Expr, Number, floor, maximum, minimum
 from converter.importers.onnx.registry import onnx_op
-from converter.importers.onnx.resample import Axis, nearest, outside, weights
+from converter.importers.onnx.resample import Axis, inside, nearest, weights
 from converter.importers.onnx.spatial import from_nhwc, to_nhwc
 from converter.ir.graph import Value
+from lite_runtime.types import DataType
 
 # What the .ms operator computes itself: ONNX's names of coordinate modes and roundings for its own.
 _NATIVE_MODES = {"half_pixel": "HALF_PIXEL", "asymmetric": "ASYMMETRIC", "align_corners": "ALIGN_CORNERS"}
@@ -22,18 +24,24 @@ _NATIVE_ROUNDINGS = {
     "floor": "FLOOR",
     "ceil": "CEIL",
 }
+_FIX_SHAPES = "Fix the input shapes with --inputShape."
 
 
 @onnx_op("Upsample")
 def upsample(b: Builder, x: Value, scales: Value, *, mode: str = "nearest") -> Value:
-    kind = "linear" if mode == "bilinear" else mode
-    return _resize(b, x, None, scales, None, mode=kind, coordinates="asymmetric", rounding="floor")
+    return _asymmetric(b, x, scales, mode)
 
 
 @onnx_op("Resize", until=10)
 def resize_10(b: Builder, x: Value, scales: Value, *, mode: str = "nearest") -> Value:
+    return _asymmetric(b, x, scales, mode)
+
+
+def _asymmetric(b: Builder, x: Value, scales: Value, mode: str) -> Value:
     kind = "linear" if mode == "bilinear" else mode
-    return _resize(b, x, None, scales, None, mode=kind, coordinates="asymmetric", rounding="floor")
+    return resize(
+        b, x, None, scales, mode=kind, coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+    )  # fmt: skip
 
 
 @onnx_op("Resize", since=11)
@@ -43,45 +51,34 @@ def resize(
     exclude_outside: int = 0, extrapolation_value: float = 0.0, nearest_mode: str = "round_prefer_floor",
     axes: list[int] | None = None, keep_aspect_ratio_policy: str = "stretch", antialias: int = 0,
 ) -> Value:  # fmt: skip
-    return _resize(
-        b, x, roi, scales, sizes,
-        mode=mode, coordinates=coordinate_transformation_mode, rounding=nearest_mode, coefficient=cubic_coeff_a,
-        exclude_outside=bool(exclude_outside), extrapolation=extrapolation_value, axes=axes,
-        policy=keep_aspect_ratio_policy, antialias=bool(antialias),
-    )  # fmt: skip
-
-
-def _resize(
-    b: Builder, x: Value, roi: MaybeValue, scales: MaybeValue, sizes: MaybeValue, *,
-    mode: str, coordinates: str, rounding: str, coefficient: float = -0.75, exclude_outside: bool = False,
-    extrapolation: float = 0.0, axes: list[int] | None = None, policy: str = "stretch", antialias: bool = False,
-) -> Value:  # fmt: skip
-    rank = b.rank(x)
+    rank, coordinates = b.rank(x), coordinate_transformation_mode
     along = list(range(rank)) if axes is None else [b.axis(a, rank) for a in axes]
-    scales = None if scales is not None and scales.shape == (0,) else scales
-    sizes = None if sizes is not None and sizes.shape == (0,) else sizes
+    scales, sizes = (None if v is None or v.shape == (0,) else v for v in (scales, sizes))
     if (scales is None) == (sizes is None):
         raise b.refuse("it must have either scales or sizes. The model is invalid: check the exporter.")
-    if b.dims(x) is None or (scales if sizes is None else sizes).data is None:  # type: ignore[union-attr]
-        plain = not antialias and policy == "stretch" and not exclude_outside
-        return _at_run_time(b, x, scales, sizes, along, mode, coordinates, rounding, plain)
-    plan = _plan(b, x, roi if coordinates == "tf_crop_and_resize" else None, scales, sizes, along, policy)
-    if mode == "nearest":
-        return _nearest(b, x, plan, coordinates, rounding, extrapolation)
-    if mode not in ("linear", "cubic"):
+    if mode not in ("nearest", "linear", "cubic"):
         raise b.refuse(f"'{mode}' is not one of ONNX's modes.", attribute="mode")
-    if mode == "linear" and not antialias and not exclude_outside and _is_native(plan, rank, coordinates):
-        return _native(b, x, mode, coordinates, rounding, new_height=plan[2].result, new_width=plan[3].result)
-    for axis, step in plan.items():
-        try:
-            matrix = weights(
-                step, coordinates, cubic=mode == "cubic", coefficient=coefficient, antialias=antialias,
-                exclude_outside=exclude_outside,
+    plain = not antialias and not exclude_outside and keep_aspect_ratio_policy == "stretch"
+    if b.dims(x) is None:
+        return _of_unknown(b, x, scales, sizes, along, mode, coordinates, nearest_mode, plain)
+    crop = roi if coordinates == "tf_crop_and_resize" else None
+    plan = _plan(b, x, crop, scales, sizes, along, keep_aspect_ratio_policy)
+    if plain and _is_native(plan, rank, mode, coordinates, nearest_mode):
+        height, width = (int(plan[i].result) for i in (2, 3))  # type: ignore[arg-type]
+        return _native(b, x, mode, coordinates, nearest_mode, new_height=height, new_width=width)
+    try:
+        for axis, step in plan.items():
+            if mode == "nearest":
+                x = b.gather(x, _constant(b, nearest(step, coordinates, nearest_mode), DataType.INT32), axis)
+                continue
+            matrix, fold = weights(
+                step, coordinates, cubic=mode == "cubic", coefficient=cubic_coeff_a, antialias=bool(antialias),
+                exclude_outside=bool(exclude_outside),
             )  # fmt: skip
-        except KeyError:
-            raise b.refuse(f"'{coordinates}' is not offered.", "coordinate_transformation_mode") from None
-        x = _multiply_axis(b, x, rank, axis, matrix)
-    return _extrapolated(b, x, rank, plan, coordinates, extrapolation)
+            x = _multiply_axis(b, x, rank, axis, _product(b, fold, matrix))
+        return _extrapolated(b, x, rank, plan, coordinates, extrapolation_value)
+    except KeyError as error:
+        raise b.refuse(f"{error} is not one of ONNX's modes.") from None
 
 
 def _plan(
@@ -89,47 +86,61 @@ def _plan(
 ) -> dict[int, Axis]:
     """What happens to each axis that changes."""
     dims = b.need_dims(x, "resizing")
-    crop = [0.0] * len(along) + [1.0] * len(along)
-    if roi is not None:
-        if roi.data is None:
-            raise b.refuse("its region of interest is computed at run time.")
-        crop = [float(v) for v in roi.data.ravel()]
+    n = len(along)
+    crop = [0.0] * n + [1.0] * n if roi is None else _numbers(b, roi, 2 * n)
+    factors: list[Any]
     if sizes is not None:
-        wanted = b.ints(sizes, "the size")
+        wanted = _numbers(b, sizes, n)
         factors = [w / dims[a] for w, a in zip(wanted, along)]
         if policy != "stretch":
-            factor = min(factors) if policy == "not_larger" else max(factors)
-            factors = [factor] * len(along)
-            wanted = [math.floor(factor * dims[a] + 0.5) for a in along]
+            pick = {"not_larger": minimum, "not_smaller": maximum}.get(policy)
+            if pick is None:
+                raise b.refuse(f"'{policy}' is not one of ONNX's policies.", attribute="keep_aspect_ratio_policy")
+            factor = factors[0]
+            for other in factors[1:]:
+                factor = pick(factor, other)
+            factors = [factor] * n
+            wanted = [floor(factor * dims[a] + 0.5) for a in along]
     else:
-        assert scales is not None and scales.data is not None
-        factors = [float(s) for s in scales.data.ravel()]
-        wanted = [math.floor(dims[a] * f) for a, f in zip(along, factors)]
-    if len(wanted) != len(along) or len(crop) != 2 * len(along) or min(wanted, default=1) < 1:
-        raise b.refuse(f"sizes {wanted} do not fit {len(along)} axes.")
-    steps = {
-        axis: Axis(dims[axis], wanted[i], factors[i], (crop[i], crop[i + len(along)])) for i, axis in enumerate(along)
-    }
-    still = (0.0, 1.0)
-    return {a: s for a, s in sorted(steps.items()) if s.result != s.length or s.scale != 1 or s.crop != still}
+        assert scales is not None
+        factors = _numbers(b, scales, n)
+        wanted = [floor(dims[a] * f) for a, f in zip(along, factors)]
+    steps = {a: Axis(dims[a], wanted[i], factors[i], (crop[i], crop[i + n])) for i, a in enumerate(along)}
+    for step in steps.values():
+        if not isinstance(step.result, Expr) and step.result < 1:
+            raise b.refuse(f"it leaves {step.result} of {step.length} elements.")
+    return {axis: step for axis, step in sorted(steps.items()) if not _keeps(step)}
 
 
-def _nearest(
-    b: Builder, x: Value, plan: dict[int, Axis], coordinates: str, rounding: str, extrapolation: float
-) -> Value:
-    rank = b.rank(x)
-    if coordinates == "asymmetric" and rounding == "floor" and _is_native(plan, rank, coordinates):
-        return _native(b, x, "nearest", coordinates, rounding, new_height=plan[2].result, new_width=plan[3].result)
-    for axis, step in plan.items():
-        try:
-            index = nearest(step, coordinates, rounding)
-        except KeyError as error:
-            raise b.refuse(f"{error} is not offered.") from None
-        x = b.gather(x, index, axis)
-    return _extrapolated(b, x, rank, plan, coordinates, extrapolation)
+def _keeps(step: Axis) -> bool:
+    return step.known and step.result == step.length and step.scale == 1 and step.crop == (0.0, 1.0)
 
 
-def _multiply_axis(b: Builder, x: Value, rank: int, axis: int, matrix: np.ndarray) -> Value:
+def _numbers(b: Builder, x: Value, count: int) -> list[Any]:
+    """The elements of a vector, as floats known now or at run time."""
+    if x.data is not None:
+        if x.data.size != count:
+            raise b.refuse(f"'{x.name}' has {x.data.size} elements, expected {count}.")
+        return [float(v) for v in x.data.ravel()]
+    vector = b.cast(x, DataType.FLOAT32)
+    return [Expr(b, b.gather(vector, np.array(i, np.int32))) for i in range(count)]
+
+
+def _constant(b: Builder, x: Number, dtype: DataType = DataType.FLOAT32) -> Value:
+    if isinstance(x, Expr):
+        return b.cast(x.value, dtype)
+    return b.const(np.asarray(x, dtype.numpy))
+
+
+def _product(b: Builder, fold: np.ndarray | None, matrix: Number) -> Value:
+    if fold is None:
+        return _constant(b, matrix)
+    if isinstance(matrix, Expr):
+        return b.op("MatMulFusion", b.const(fold), matrix.value)
+    return b.const((fold.astype(np.float64) @ matrix).astype(np.float32))
+
+
+def _multiply_axis(b: Builder, x: Value, rank: int, axis: int, matrix: Value) -> Value:
     order = list(range(rank))
     order[axis], order[-1] = order[-1], order[axis]
     x = b.transpose(x, order)
@@ -138,25 +149,31 @@ def _multiply_axis(b: Builder, x: Value, rank: int, axis: int, matrix: np.ndarra
     return b.transpose(b.op("MatMulFusion", x, matrix), order)
 
 
-def _extrapolated(b: Builder, x: Value, rank: int, plan: dict[int, Axis], coordinates: str, value: float) -> Value:
+def _extrapolated(
+    b: Builder, x: Value, rank: int, plan: dict[int, Axis], coordinates: str, value: float
+) -> Value:
+    """Puts the value in place of elements outside the input."""
     if coordinates != "tf_crop_and_resize":
         return x
-    mask: Any = np.zeros((1,) * rank, np.bool_)
     for axis, step in plan.items():
-        shape = [1] * rank
-        shape[axis] = step.result
-        mask = mask | outside(step, coordinates).reshape(shape)
-    if not mask.any():
-        return x
-    full = [plan[i].result if i in plan else 1 for i in range(rank)]
-    return b.where(b.const(np.broadcast_to(mask, full).copy()), b.scalar(value, x), x)
+        mask = inside(step, coordinates)
+        if not isinstance(mask, Expr) and np.asarray(mask).all():
+            continue
+        shape = [-1 if i == axis else 1 for i in range(rank)]
+        kept = b.reshape(_constant(b, mask), shape)
+        x = b.where(b.op("NotEqual", kept, 0.0), x, b.scalar(value, x))
+    return x
 
 
-def _is_native(plan: dict[int, Axis], rank: int, coordinates: str) -> bool:
+def _is_native(plan: dict[int, Axis], rank: int, mode: str, coordinates: str, rounding: str) -> bool:
     """Whether the .ms operator, which goes by the sizes alone, looks at the same places."""
-    if rank != 4 or coordinates not in _NATIVE_MODES or set(plan) != {2, 3}:
+    if rank != 4 or set(plan) != {2, 3} or not all(s.known for s in plan.values()):
         return False
-    return all(math.isclose(s.result / s.length, s.scale, rel_tol=1e-6) for s in plan.values())
+    if mode == "nearest" and (coordinates, rounding) != ("asymmetric", "floor"):
+        return False
+    if mode == "cubic" or coordinates not in _NATIVE_MODES:
+        return False
+    return all(math.isclose(s.result / s.length, s.scale, rel_tol=1e-6) for s in plan.values())  # type: ignore[arg-type,operator]
 
 
 def _native(
@@ -175,30 +192,27 @@ def _native(
     return from_nhwc(b, y, 4)
 
 
-def _at_run_time(
+def _of_unknown(
     b: Builder, x: Value, scales: MaybeValue, sizes: MaybeValue, along: list[int],
     mode: str, coordinates: str, rounding: str, plain: bool,
 ) -> Value:  # fmt: skip
-    """The sizes are only known at run time: what the .ms operator does by itself."""
+    """The size of x is only known at run time: what the .ms operator does by itself."""
     if not plain or b.rank(x) != 4 or mode not in ("nearest", "linear"):
-        raise b.refuse(
-            f"'{mode}' of a size that is only known at run time.", suggestion="Fix the input shapes with --inputShape."
-        )
-    mode_known = coordinates in _NATIVE_MODES or coordinates == "pytorch_half_pixel"
-    if not mode_known or rounding not in _NATIVE_ROUNDINGS:
-        raise b.refuse(f"'{coordinates}' of a size that is only known at run time.", "coordinate_transformation_mode")
+        raise b.refuse(f"'{mode}' resizing of a size that is only known at run time.", suggestion=_FIX_SHAPES)
     if coordinates == "pytorch_half_pixel":
         coordinates = "half_pixel"  # the same for results of more than one element
+    if coordinates not in _NATIVE_MODES or rounding not in _NATIVE_ROUNDINGS:
+        reason = f"'{coordinates}' of a size that is only known at run time."
+        raise b.refuse(reason, "coordinate_transformation_mode", _FIX_SHAPES)
     if along not in ([0, 1, 2, 3], [2, 3]):
-        raise b.refuse("only height and width can be resized at run time.", attribute="axes")
+        raise b.refuse("of a size only known at run time, just height and width can change.", "axes", _FIX_SHAPES)
     first = along.index(2)
     if sizes is not None:
         size = b.slice(b.int32(sizes), 1, 0, first, first + 2)
         return _native(b, x, mode, coordinates, rounding, size)
     assert scales is not None
-    if scales.data is None:
-        raise b.refuse("its scales are computed at run time.", suggestion="Fix the input shapes with --inputShape.")
-    factors = scales.data.ravel()
-    if any(f != round(f) or f < 1 for f in factors[first:]) or any(f != 1 for f in factors[:first]):
-        raise b.refuse(f"scaling by {factors.tolist()} a size that is only known at run time.")
-    return _native(b, x, mode, coordinates, rounding, b.const(factors[first:].astype(np.float32)))
+    factors = [] if scales.data is None else scales.data.ravel().tolist()
+    whole = all(f == round(f) and f >= 1 for f in factors[first:]) and all(f == 1 for f in factors[:first])
+    if not factors or not whole:
+        raise b.refuse(f"scaling by {factors or 'computed factors'} a size only known at run time.", "", _FIX_SHAPES)
+    return _native(b, x, mode, coordinates, rounding, b.const(np.array(factors[first:], np.float32)))
