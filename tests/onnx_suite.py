@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
+from support import channels_last
 
 from converter.errors import UnsupportedError
 from converter.exporter import export
 from converter.importers.onnx import load
-from converter.ir.graph import Model
+from converter.passes import optimize
 from lite_runtime import _native
 from lite_runtime.errors import UnsupportedModelError
 
@@ -65,8 +65,8 @@ def is_float_inference(case: Any) -> bool:
     )
 
 
-def run_case(case: Any, folder: Path) -> Outcome:
-    """Converts the case's model, runs it on every recorded input and compares."""
+def run_case(case: Any, folder: Path, level: str) -> Outcome:
+    """Converts the case's model at an optimisation level, runs it on every recorded input and compares."""
     graph = case.model.graph
     outcome = Outcome(
         case.name,
@@ -78,7 +78,9 @@ def run_case(case: Any, folder: Path) -> Outcome:
     path = folder / "model.onnx"
     path.write_bytes(case.model.SerializeToString())
     try:
-        session = _session(load(path))
+        model = load(path)
+        optimize(model, level)
+        session = _native.Session(_native.Model.from_buffer(export(model)), threads=1)
         for inputs, expected in case.data_sets:
             problem = _compare(run(session, inputs), expected, case.rtol, case.atol)
             if problem:
@@ -90,27 +92,27 @@ def run_case(case: Any, folder: Path) -> Outcome:
     return outcome
 
 
-def run_cases(cases: Sequence[Any], folder: Path) -> Iterator[Outcome]:
+def run_cases(cases: Sequence[Any], folder: Path, level: str = "general") -> Iterator[Outcome]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for case in cases:
             if os.environ.get("ONNX_SUITE_VERBOSE"):
                 print(case.name, flush=True)
-            yield run_case(case, folder)
-
-
-def _session(model: Model) -> _native.Session:
-    return _native.Session(_native.Model.from_buffer(export(model)), threads=1)
+            yield run_case(case, folder, level)
 
 
 def run(session: _native.Session, inputs: Sequence[Any]) -> list[np.ndarray]:
-    """The session's outputs for inputs of any shape; integers are given in the width it wants."""
-    arrays = [np.asarray(value) for value in inputs if not isinstance(value, onnx.TypeProto)]
+    """The session's outputs for inputs of any shape: 4-D ones go in as NHWC, 64-bit integers as 32."""
+    arrays = channels_last([_array(value) for value in inputs])
     session.resize([a.shape for a in arrays])
     for index, (array, info) in enumerate(zip(arrays, session.inputs())):
         session.set_input(index, _narrowed(array, info.dtype.numpy))
     session.run()
     return session.output_values()
+
+
+def _array(value: Any) -> np.ndarray:
+    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
 
 
 def _narrowed(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -125,7 +127,7 @@ def _compare(actual: list[np.ndarray], expected: Sequence[Any], rtol: float, ato
     if len(actual) != len(expected):
         return f"{len(actual)} outputs, expected {len(expected)}"
     for i, (found, wanted) in enumerate(zip(actual, expected)):
-        want = np.asarray(wanted)
+        want = _array(wanted)
         if found.shape != want.shape:
             return f"output {i}: shape {found.shape}, expected {want.shape}"
         if not np.allclose(found, want, rtol=rtol, atol=atol, equal_nan=True):

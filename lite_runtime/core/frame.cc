@@ -89,17 +89,17 @@ void Frame::build_steps() {
 }
 
 bool Frame::planned_for(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes) const {
-  return planned_dtypes_ == dtypes && planned_shapes_ == shapes;
+  return planned_ && planned_dtypes_ == dtypes && planned_shapes_ == shapes;
 }
 
 void Frame::plan(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes, bool infer_only) {
-  planned_dtypes_.clear();  // a failed plan fits nothing
-  planned_shapes_.clear();
+  planned_ = false;  // a failed plan fits nothing
   reset(dtypes, shapes);
   for (Step& step : steps_) infer(step, infer_only);
   if (infer_only) return;
   find_releases();
   prepare_and_lay_out();
+  planned_ = true;
   planned_dtypes_ = dtypes;
   planned_shapes_ = shapes;
 }

@@ -105,6 +105,7 @@ class Frame {
   std::vector<Step> steps_;
   Buffer arena_;
   bool ends_in_tail_call_ = false;
+  bool planned_ = false;
   std::vector<DType> planned_dtypes_;
   std::vector<Shape> planned_shapes_;
 };

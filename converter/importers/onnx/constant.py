@@ -61,7 +61,7 @@ def target_dtype(b: Builder, to: int) -> DataType:
     """The .ms element type of an ONNX element type; refused when there is none."""
     if to not in DTYPES:
         raise b.refuse(f"a .ms tensor cannot hold {type_name(to)}.", attribute="to")
-    return DTYPES[to]
+    return DataType.FLOAT32 if DTYPES[to] == DataType.FLOAT16 else DTYPES[to]
 
 
 @onnx_op("Cast")

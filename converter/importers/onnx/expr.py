@@ -125,7 +125,7 @@ def choose(condition: Number, x: Number, y: Number) -> Number:
         b = x.b if isinstance(x, Expr) else y.b  # type: ignore[union-attr]
         chosen = [v.value if isinstance(v, Expr) else b.const(np.asarray(v, np.float32)) for v in (x, y)]
         return Expr(b, b.where(b.const(np.asarray(condition) != 0), *chosen))
-    return np.where(np.asarray(condition) != 0, x, y)
+    return np.asarray(np.where(np.asarray(condition) != 0, x, y))
 
 
 def total(x: Number, axis: int) -> Number:

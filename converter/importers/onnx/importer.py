@@ -20,7 +20,7 @@ from converter.importers.onnx.functions import find_schema, function_body, live_
 from converter.importers.onnx.reader import OnnxFile
 from converter.importers.onnx.registry import BECAME_INPUTS, Entry, LoweringError, find
 from converter.importers.onnx.scope import Scope
-from converter.importers.onnx.tensors import dtype_of, shape_of, to_array, type_name
+from converter.importers.onnx.tensors import dtype_of, shape_of, stated_dtype, to_array, type_name, widened
 from converter.ir.graph import Graph, Model, Value
 from lite_runtime.types import DataType
 
@@ -52,7 +52,11 @@ class Importer:
                 self.add_input(scope, info.name, info.type)
         self.nodes(live_nodes(proto.node, [info.name for info in proto.output]), scope)
         for info in proto.output:
-            scope.graph.outputs.append(self.output(scope, info.name))
+            value = self.output(scope, info.name)
+            if stated_dtype(info.type) == DataType.FLOAT16:
+                value.name = f"{value.name}/wide"
+                value = self.cast(scope.graph, value, DataType.FLOAT16, info.name)
+            scope.graph.outputs.append(value)
         if self.problems:
             raise UnsupportedError(self.file.source, self.problems)
         for graph in self.model.graphs:
@@ -63,20 +67,25 @@ class Importer:
 
     def add_input(self, scope: Scope, name: str, type_proto: TypeProto) -> Value:
         self.check_type(name, type_proto, f"input '{name}'", "Input")
-        value = scope.graph.add_input(scope.prefix + name, dtype_of(type_proto), shape_of(type_proto))
+        value = scope.graph.add_input(scope.prefix + name, stated_dtype(type_proto), shape_of(type_proto))
+        if value.dtype == DataType.FLOAT16:
+            value = self.cast(scope.graph, value, DataType.FLOAT32, f"{value.name}/wide")
         scope.define(name, value)
         return value
+
+    def cast(self, graph: Graph, value: Value, dtype: DataType, name: str) -> Value:
+        """A copy of the value in another (or the same) element type."""
+        number = graph.constant(f"{name}/type", np.array(int(dtype), np.int32))
+        result = graph.add("Cast", [value, number], name).output
+        result.dtype, result.shape = dtype, value.shape
+        return result
 
     def output(self, scope: Scope, name: str) -> Value:
         """The value of a graph output: made by a node of this graph and not an output already."""
         value = self.lookup(scope, name, "graph output")
         graph = scope.graph
         if value.producer is None or graph.is_output(value) or value.producer not in graph.nodes:
-            kept = value
-            value = graph.add(
-                "Cast", [kept, graph.constant(f"{name}/type", np.array(int(kept.dtype), np.int32))], f"{name}/copy"
-            ).output
-            value.dtype, value.shape = kept.dtype, kept.shape
+            value = self.cast(graph, value, value.dtype, f"{name}/copy")
         value.name = scope.prefix + name
         return value
 
@@ -169,6 +178,7 @@ class Importer:
         if results is None or len(results) != len(wanted):
             return False
         dtypes = [dtype_of(scope.types.get(name)) for name in wanted]
+        results = [widened(result) for result in results]
         if any(d == DataType.UNKNOWN or r.dtype != d.numpy for d, r in zip(dtypes, results)):
             return False
         for name, result in zip(wanted, results):

@@ -99,7 +99,7 @@ def weights(
     outer = 0 if exclude_outside else reach + 1
     places = np.arange(-outer, axis.length + outer, dtype=np.float64).reshape(-1, 1)
     x = reshape(coordinates(axis, mode), [1, -1])
-    distance = abs(places - x)  # type: ignore[operator]
+    distance: Any = abs(places - x)
     if antialias:
         distance = distance * clip(axis.scale, 0.0, 1.0)
     share: Any = _cubic(distance, coefficient) if cubic else maximum(1.0 - distance, 0.0)

@@ -149,9 +149,7 @@ def _multiply_axis(b: Builder, x: Value, rank: int, axis: int, matrix: Value) ->
     return b.transpose(b.op("MatMulFusion", x, matrix), order)
 
 
-def _extrapolated(
-    b: Builder, x: Value, rank: int, plan: dict[int, Axis], coordinates: str, value: float
-) -> Value:
+def _extrapolated(b: Builder, x: Value, rank: int, plan: dict[int, Axis], coordinates: str, value: float) -> Value:
     """Puts the value in place of elements outside the input."""
     if coordinates != "tf_crop_and_resize":
         return x
@@ -173,7 +171,7 @@ def _is_native(plan: dict[int, Axis], rank: int, mode: str, coordinates: str, ro
         return False
     if mode == "cubic" or coordinates not in _NATIVE_MODES:
         return False
-    return all(math.isclose(s.result / s.length, s.scale, rel_tol=1e-6) for s in plan.values())  # type: ignore[arg-type,operator]
+    return all(math.isclose(s.result / s.length, s.scale, rel_tol=1e-6) for s in plan.values())  # type: ignore[arg-type]
 
 
 def _native(

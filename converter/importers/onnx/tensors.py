@@ -51,15 +51,24 @@ def shape_of(type_proto: TypeProto | None) -> Shape:
     return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else -1 for d in dims)
 
 
-def dtype_of(type_proto: TypeProto | None) -> DataType:
-    """Element type of a tensor type; UNKNOWN for anything a .ms tensor cannot hold."""
+def stated_dtype(type_proto: TypeProto | None) -> DataType:
+    """Element type that the model states; UNKNOWN for anything a .ms tensor cannot hold."""
     if type_proto is None:
         return DataType.UNKNOWN
     return DTYPES.get(type_proto.tensor_type.elem_type, DataType.UNKNOWN)
 
 
+def dtype_of(type_proto: TypeProto | None) -> DataType:
+    """Element type that values of this type are computed in; UNKNOWN for what a .ms tensor cannot hold.
+
+    float16 is a storage type in .ms models: it is computed in float32.
+    """
+    stated = stated_dtype(type_proto)
+    return DataType.FLOAT32 if stated == DataType.FLOAT16 else stated
+
+
 def to_array(tensor: TensorProto, source: str, raw: memoryview | None = None) -> np.ndarray | None:
-    """The tensor's value; None for element types that .ms tensors cannot hold.
+    """The tensor's value, float16 as float32; None for element types that .ms tensors cannot hold.
 
     ``raw`` are its bytes where they were taken out of the message (see ``wire``), else they are read from
     the message or, mapped and read-only, from the external file it names beside ``source``.
@@ -75,8 +84,13 @@ def to_array(tensor: TensorProto, source: str, raw: memoryview | None = None) ->
     if tensor.data_type in _WIDENED:
         return _typed(tensor, where, raw).astype(_WIDENED[tensor.data_type])
     if raw is None and not tensor.HasField("raw_data"):
-        return _typed(tensor, where, None)
-    return _from_bytes(tensor, where, raw if raw is not None else memoryview(tensor.raw_data))
+        return widened(_typed(tensor, where, None))
+    return widened(_from_bytes(tensor, where, raw if raw is not None else memoryview(tensor.raw_data)))
+
+
+def widened(data: np.ndarray) -> np.ndarray:
+    """float16 as float32, anything else as it is."""
+    return data.astype(np.float32) if data.dtype == np.float16 else data
 
 
 def _from_bytes(tensor: TensorProto, where: str, raw: memoryview) -> np.ndarray:

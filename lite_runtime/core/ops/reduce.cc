@@ -3,7 +3,8 @@
 // Input 1 holds the axes (int32 or int64); without it, or when it is empty, all dimensions are reduced.
 // reduce_to_end takes one axis, reduces it and all after it, drops them, and multiplies by coeff.
 // float32 runs on the kernels, float16 is computed in float32; other types are accumulated in 64 bits, and
-// the mean of integers rounds towards zero. A maximum, minimum or integer mean of nothing fails.
+// the mean of integers rounds towards zero. The maximum of nothing is the least value of the type, the minimum
+// the greatest; an integer mean of nothing fails.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -239,9 +240,9 @@ class ReduceBase : public Op {
       if (reduced_[d]) reduced *= in[d];
       if (!reduced_[d] || keep_dims_) out.push_back(reduced_[d] ? 1 : in[d]);
     }
-    const bool is_float = dtype_is_float(node.in[0]->dtype);
-    const bool needs_elements = mode_ == Mode::ReduceMode_ReduceMax || mode_ == Mode::ReduceMode_ReduceMin ||
-                                (mode_ == Mode::ReduceMode_ReduceMean && !is_float);
+    const DType dtype = node.in[0]->dtype;
+    const bool needs_elements = (mode_ == Mode::ReduceMode_ReduceMean && !dtype_is_float(dtype)) ||
+                                (mode_ == Mode::ReduceMode_ReduceMin && dtype == DType::kBool);
     if (needs_elements && reduced == 0 && out.count() > 0) {
       node.invalid("%s over no elements of shape %s", schema::EnumNameReduceMode(mode_), in.str().c_str());
     }
