@@ -132,8 +132,8 @@ def test_refusals() -> None:
     x = np.ones((2, 3), np.float32)
     with pytest.raises(ShapeError, match="axis 2 is outside a tensor of rank 2"):
         run_op("ReduceFusion", [x, np.array([2], I32)])
-    with pytest.raises(ShapeError, match=r"ReduceMax over no elements of shape \[2, 0\]"):
-        run_op("ReduceFusion", [x[:, :0], np.array([1], I32)], attrs("ReduceMax"))
+    with pytest.raises(ShapeError, match=r"ReduceMin over no elements of shape \[2, 0\]"):
+        run_op("ReduceFusion", [x[:, :0] > 0, np.array([1], I32)], attrs("ReduceMin"))
     with pytest.raises(ShapeError, match="ReduceMean over no elements"):
         run_op("ReduceFusion", [x[:, :0].astype(I32), np.array([1], I32)], attrs("ReduceMean"))
     with pytest.raises(UnsupportedModelError, match="ReduceAll of float32"):
@@ -142,6 +142,13 @@ def test_refusals() -> None:
         run_op("ReduceFusion", [x > 0, np.array([1], I32)], attrs("ReduceSum"))
     with pytest.raises(ShapeError, match="reduce_to_end takes one axis, not 2"):
         run_op("ReduceFusion", [x, np.array([0, 1], I32)], attrs("ReduceSum", reduce_to_end=True))
+
+
+@pytest.mark.parametrize("mode, expected", [("ReduceMax", -np.inf), ("ReduceMin", np.inf), ("ReduceSum", 0.0)])
+def test_of_nothing(mode: str, expected: float) -> None:
+    """As ONNX defines it: the neutral element."""
+    (found,) = run_op("ReduceFusion", [np.ones((2, 0), np.float32), np.array([1], I32)], attrs(mode))
+    assert found.ravel().tolist() == [expected, expected]
 
 
 def top(x: np.ndarray, k: int, axis: int, largest: bool = True) -> tuple[np.ndarray, np.ndarray]:

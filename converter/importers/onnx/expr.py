@@ -132,7 +132,7 @@ def total(x: Number, axis: int) -> Number:
     """The sum along an axis, which stays as a dimension of 1."""
     if isinstance(x, Expr):
         return Expr(x.b, x.b.reduce("ReduceSum", x.value, [axis]))
-    return np.sum(x, axis=axis, keepdims=True)
+    return np.asarray(np.sum(x, axis=axis, keepdims=True))
 
 
 def reshape(x: Number, shape: list[int]) -> Number:

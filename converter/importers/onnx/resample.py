@@ -104,7 +104,8 @@ def weights(
         distance = distance * clip(axis.scale, 0.0, 1.0)
     share: Any = _cubic(distance, coefficient) if cubic else maximum(1.0 - distance, 0.0)
     # What lies farther out than the filter reaches has no neighbours; it is extrapolated or does not occur.
-    shares = share / choose(less(abs(total(share, 0)), 1e-30), 1.0, total(share, 0))
+    whole: Any = total(share, 0)
+    shares = share / choose(less(abs(whole), 1e-30), 1.0, whole)
     if not outer:
         return shares, None
     fold = np.zeros((axis.length, places.size), np.float32)
