@@ -71,6 +71,26 @@ struct PoolF32 {
   float lo, hi;
 };
 
+// The transform B' d B of one 6 x 6 patch of pixels d, for each channel. Result (i, j) of channel c goes to
+// y[(6 * i + j) * y_stride + c].
+struct WinogradInputF32 {
+  const float* const* x;  // 36 pixels, row by row
+  size_t channels;
+  float* y;
+  size_t y_stride;
+};
+
+// The transform A' m A to one 4 x 4 block of pixels, for each channel, then bias and clamp. m is laid out
+// like the result of the input transform.
+struct WinogradOutputF32 {
+  const float* x;
+  size_t x_stride;
+  const float* bias;  // may be null
+  size_t channels;
+  float* const* y;  // 16 pixels, row by row; null where nothing is to be stored
+  float lo, hi;
+};
+
 // All other kernels: X(name, result, parameters). Contracts:
 //   gemm_f32 depthwise_f32 max_pool_f32 avg_pool_f32   see the structs; a NaN tap gives a NaN maximum
 //   scale_shift_f32  y[i] = x[i] * scale[i] + shift[i]; y may equal x
@@ -84,11 +104,14 @@ struct PoolF32 {
 //   transpose_32     dst[c][r] = src[r][c] for 4-byte elements; strides in elements
 //   f16_to_f32       exact; NaN becomes some quiet NaN
 //   f32_to_f16       to nearest, half to even; NaN becomes some quiet NaN
+//   winograd_input_f32, winograd_output_f32: the transforms of convolution as F(4x4, 3x3), see their arguments
 #define LR_OTHER_KERNELS(X)                                                                                           \
   X(gemm_f32, void, (const GemmF32& g))                                                                               \
   X(depthwise_f32, void, (const DepthwiseF32& d))                                                                     \
   X(max_pool_f32, void, (const PoolF32& p))                                                                           \
   X(avg_pool_f32, void, (const PoolF32& p))                                                                           \
+  X(winograd_input_f32, void, (const WinogradInputF32& t))                                                            \
+  X(winograd_output_f32, void, (const WinogradOutputF32& t))                                                          \
   X(scale_shift_f32, void, (const float* x, const float* scale, const float* shift, float* y, size_t n))              \
   X(prelu_f32, void, (const float* x, const float* slope, float* y, size_t n))                                        \
   X(axpy_f32, void, (float a, const float* x, float* acc, size_t n))                                                  \

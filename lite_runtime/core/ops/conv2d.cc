@@ -6,6 +6,7 @@
 
 #include "ops/gemm.h"
 #include "ops/geometry.h"
+#include "ops/winograd.h"
 
 namespace lr {
 
@@ -42,6 +43,8 @@ class Conv2D : public Op {
   GemmShape gemm_;
   GemmTiles tiles_;
   RowWalk rows_;
+  bool use_winograd_ = false;
+  Winograd winograd_;
 };
 
 void Conv2D::infer(Node& node) {
@@ -77,8 +80,11 @@ void Conv2D::prepare(Node& node) {
   const size_t zeros = static_cast<size_t>(window_.channels) * sizeof(float);
   zeros_ = allocate_buffer(zeros);
   std::memset(zeros_.get(), 0, zeros);
+  use_winograd_ = group_ == 1 && node.in[1]->known && Winograd::pays(window_, out_channels_);
   if (depthwise()) {
     prepare_depthwise(node);
+  } else if (use_winograd_) {
+    winograd_.prepare(node, window_, out_channels_, zeros_.get(), workspace_);
   } else {
     prepare_gemm(node);
   }
@@ -89,6 +95,8 @@ void Conv2D::run(Node& node) {
   if (node.out[0]->count() == 0) return;
   if (depthwise()) {
     run_depthwise(node);
+  } else if (use_winograd_) {
+    winograd_.run(node, activation_);
   } else {
     run_gemm(node);
   }
