@@ -17,6 +17,12 @@ DATA = ROOT / "tests" / "data"
 # The full corpus of models, too large for the repository; tests that need it are marked `corpus`.
 CORPUS = Path(os.environ.get("LITE_RUNTIME_CORPUS", ROOT.parent / "shared" / "corpus"))
 
+# The small MindIR models, the options their conversion needs, and the image networks of the corpus.
+MINDIR = sorted((*DATA.glob("mindir_v1/*.mindir"), *DATA.glob("mindir_v3/*.mindir")))
+_KEY = b"0123456789ABCDEF".hex()
+OPTIONS = {"cnn_gcm": {"decrypt_key": _KEY}, "cnn_cbc": {"decrypt_key": _KEY, "decrypt_mode": "AES-CBC"}}
+ZOO = ("mobilenet_v1_025", "mobilenet_v2_035_96", "mobilenet_v3_small_075", "shufflenet_v2_x0_5", "squeezenet1_1")
+
 
 def recorded(npz: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Inputs and outputs of a recording (arrays ``in0, in1, ...`` and ``out00, out01, ...``), in order."""
@@ -36,6 +42,13 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, tolerance: float = 1e
     error = np.abs(actual.astype(np.float64) - expected.astype(np.float64)).max()
     bound = tolerance * np.abs(expected.astype(np.float64)).max()
     assert error <= bound, f"{what}: error {error:.3g}, allowed {bound:.3g}"
+
+
+def assert_all_close(actual: list[np.ndarray], expected: list[np.ndarray], what: str) -> None:
+    """As many outputs as expected, each close."""
+    assert len(actual) == len(expected), what
+    for index, (output, answer) in enumerate(zip(actual, expected)):
+        assert_close(output, answer, what=f"{what} output {index}")
 
 
 def channels_last(arrays: list[np.ndarray]) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import CORPUS, DATA, assert_close, channels_last, recorded, run_ms
+from support import CORPUS, DATA, assert_all_close, channels_last, recorded, run_ms
 
 _SMALL = sorted((DATA / "ms").glob("*.ms"))
 _ZOO = [
@@ -16,10 +16,7 @@ _ZOO = [
 
 def _check(path: Path, recording: Path, threads: int = 1) -> None:
     inputs, expected = recorded(recording)
-    outputs = run_ms(path, channels_last(inputs), threads)
-    assert len(outputs) == len(expected)
-    for index, (output, answer) in enumerate(zip(outputs, expected)):
-        assert_close(output, answer, what=f"{path.name} output {index}")
+    assert_all_close(run_ms(path, channels_last(inputs), threads), expected, path.name)
 
 
 @pytest.mark.parametrize("path", _SMALL, ids=lambda path: path.stem)

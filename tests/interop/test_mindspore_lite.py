@@ -7,7 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import CORPUS, DATA, assert_close, channels_last, mindspore_lite_python, recorded
+from support import (
+    CORPUS,
+    DATA,
+    MINDIR,
+    OPTIONS,
+    ZOO,
+    assert_all_close,
+    assert_close,
+    channels_last,
+    mindspore_lite_python,
+    recorded,
+)
 
 import converter
 from converter import exporter
@@ -16,10 +27,6 @@ from converter.importers import ms
 pytestmark = pytest.mark.interop
 
 _RUNNER = Path(__file__).with_name("mindspore_lite_runner.py")
-_KEY = b"0123456789ABCDEF".hex()
-_OPTIONS = {"cnn_gcm": {"decrypt_key": _KEY}, "cnn_cbc": {"decrypt_key": _KEY, "decrypt_mode": "AES-CBC"}}
-_SMALL = sorted((*DATA.glob("mindir_v1/*.mindir"), *DATA.glob("mindir_v3/*.mindir")))
-_ZOO = ("mobilenet_v1_025", "mobilenet_v2_035_96", "mobilenet_v3_small_075", "shufflenet_v2_x0_5", "squeezenet1_1")
 
 
 def _run(model: Path, inputs: list[np.ndarray], folder: Path) -> list[np.ndarray]:
@@ -40,16 +47,13 @@ def _check(source: Path, recording: Path, folder: Path, **options: str) -> None:
     target = folder / "model.ms"
     converter.convert(source, target, **options)
     inputs, expected = recorded(recording)
-    outputs = _run(target, channels_last(inputs), folder)
-    assert len(outputs) == len(expected)
-    for index, (output, answer) in enumerate(zip(outputs, expected)):
-        assert_close(output, answer, what=f"{source.stem} output {index}")
+    assert_all_close(_run(target, channels_last(inputs), folder), expected, source.stem)
 
 
 @pytest.mark.parametrize("optimize", ["general", "none"])
-@pytest.mark.parametrize("source", _SMALL, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("source", MINDIR, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_small_nets(source: Path, optimize: str, tmp_path: Path) -> None:
-    _check(source, source.with_suffix(".npz"), tmp_path, optimize=optimize, **_OPTIONS.get(source.stem, {}))
+    _check(source, source.with_suffix(".npz"), tmp_path, optimize=optimize, **OPTIONS.get(source.stem, {}))
 
 
 def test_trained_network(tmp_path: Path) -> None:
@@ -63,7 +67,7 @@ def test_trained_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", _ZOO)
+@pytest.mark.parametrize("name", ZOO)
 def test_image_networks(name: str, tmp_path: Path) -> None:
     source = CORPUS / "zoo" / f"{name}.mindir"
     _check(source, source.with_suffix(".npz"), tmp_path)
@@ -81,5 +85,4 @@ def test_rewritten_files_of_its_own(name: str, tmp_path: Path) -> None:
     rewritten = tmp_path / "model.ms"
     rewritten.write_bytes(exporter.export(ms.load(DATA / "ms" / f"{name}.ms")))
     inputs, expected = recorded(DATA / "mindir_v1" / f"{name}.npz")
-    for index, (output, answer) in enumerate(zip(_run(rewritten, channels_last(inputs), tmp_path), expected)):
-        assert_close(output, answer, what=f"{name} output {index}")
+    assert_all_close(_run(rewritten, channels_last(inputs), tmp_path), expected, name)
