@@ -23,6 +23,7 @@ from converter.passes.legalize import (
     separate_matmul_constants,
 )
 from converter.passes.manager import Pass, PassResult, Repeat, each_graph, run_passes
+from converter.passes.movements import merge_movements
 from converter.passes.no_ops import merge_views, remove_no_ops
 from converter.passes.pattern import apply_rules
 from converter.passes.rules import RULES
@@ -71,6 +72,7 @@ _GENERAL = (
         )
     ),
     Pass("scale batch norms", each_graph(scale_batch_norms), needs_types=True),
+    Pass("merge movements", each_graph(merge_movements), needs_types=True),
     Pass("reshape unit transposes", each_graph(reshape_unit_transposes), needs_types=True),
     Repeat(
         (

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from converter.ir.graph import Graph, Node
-from converter.passes.rewrite import ints, is_static, replace_node, replace_value, shape_constant
-
-# Operators that give the same elements in the same order.
-_VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "ExpandDims", "Flatten"})
+from converter.passes.rewrite import VIEWS, ints, is_static, replace_node, replace_value, shape_constant
 
 
 def _always(_: Node) -> bool:
@@ -38,7 +35,7 @@ def _one_output(node: Node) -> bool:
 
 # Does nothing when the result has its first input's shape and this holds.
 _SAME_SHAPE: dict[str, Callable[[Node], bool]] = {
-    **dict.fromkeys(_VIEWS, _always),
+    **dict.fromkeys(VIEWS, _always),
     "BroadcastTo": _always,
     "TileFusion": _always,
     "SliceFusion": _always,
@@ -66,11 +63,11 @@ def merge_views(graph: Graph) -> bool:
     """A chain of reshapes, squeezes and the like is one Reshape to the last one's shape."""
     modified = False
     for node in graph.nodes:
-        if node.op not in _VIEWS or node.dead:
+        if node.op not in VIEWS or node.dead:
             continue
         below = node.inputs[0].producer
         dims = node.output.shape
-        if below is None or below.op not in _VIEWS or dims is None or dims.count(-1) > 1:
+        if below is None or below.op not in VIEWS or dims is None or dims.count(-1) > 1:
             continue
         if 0 in dims:  # in a Reshape's shape 0 means "as in the input"
             continue

@@ -9,6 +9,8 @@ import numpy as np
 
 from converter.ir.graph import Graph, Node, Value, attribute_fields
 
+# Operators that give the same elements in the same order.
+VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "ExpandDims", "Flatten"})
 CONTROL_OPS = frozenset({"PartialFusion", "Switch", "SwitchLayer", "Call"})
 # The same inputs need not give the same outputs, or running has an effect.
 IMPURE_OPS = frozenset(
