@@ -60,7 +60,11 @@ def test_format_cannot_be_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("fmk", ["MINDIR", "ONNX", "TFLITE", "MSLITE"])
-@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n" + bytes(64), b"hello, world\n" * 9, bytes(64), b"\xff" * 64])
+@pytest.mark.parametrize(
+    "content",
+    [b"\x89PNG\r\n\x1a\n" + bytes(64), b"hello, world\n" * 9, bytes(64), b"\xff" * 64],
+    ids=["png", "text", "zeros", "ones"],
+)
 def test_not_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str], fmk: str, content: bytes) -> None:
     other = tmp_path / "other"
     other.write_bytes(content)
