@@ -69,7 +69,8 @@ class Expr:
     commutative: bool = False
 
 
-Pattern = Union[Var, OneOf, Expr, float, int]
+# On a right side a function of the match gives a constant.
+Pattern = Union[Var, OneOf, Expr, float, int, Callable[["Match"], np.ndarray]]
 
 
 class Op:
@@ -188,7 +189,8 @@ def _build(graph: Graph, pattern: Pattern, match: Match, node: Node, name: str) 
         return graph.add(pattern.op, inputs, name, source=node.source, **_attributes(pattern, match)).output
     if isinstance(pattern, OneOf):
         raise TypeError("a rule's right side cannot be a choice")
-    return graph.constant(name, np.array(pattern, node.output.dtype.numpy))
+    number = pattern(match) if callable(pattern) else pattern
+    return graph.constant(name, np.array(number, node.output.dtype.numpy))
 
 
 def _attributes(expr: Expr, match: Match) -> dict[str, Any]:
