@@ -6,13 +6,32 @@
 namespace lr {
 namespace LR_TIER {
 
-// In blocks that keep both sides within a few cache lines.
+// One square of kLanes elements a side. The elements only pass through the registers, whatever they are.
+LR_INLINE void transpose_square(const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride) {
+  vf m[kLanes];
+  LR_UNROLL
+  for (size_t i = 0; i < kLanes; ++i) m[i] = load(reinterpret_cast<const float*>(src + i * src_stride));
+  transpose(m);
+  LR_UNROLL
+  for (size_t i = 0; i < kLanes; ++i) store(reinterpret_cast<float*>(dst + i * dst_stride), m[i]);
+}
+
+// Bands of 16 rows: one cache line in each row of the destination.
 void transpose_32(const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols) {
-  constexpr size_t kBlock = 8;
-  for (size_t r0 = 0; r0 < rows; r0 += kBlock) {
-    const size_t r1 = rows - r0 < kBlock ? rows : r0 + kBlock;
+  constexpr size_t kBand = 16;
+  for (size_t r0 = 0; r0 < rows; r0 += kBand) {
+    const size_t band = rows - r0 < kBand ? rows - r0 : kBand;
+    const size_t squares_r = kLanes > 1 ? band / kLanes * kLanes : 0;
+    const size_t squares_c = kLanes > 1 ? cols / kLanes * kLanes : 0;
+    for (size_t c = 0; c < squares_c; c += kLanes) {
+      for (size_t r = r0; r < r0 + squares_r; r += kLanes) {
+        transpose_square(src + r * src_stride + c, src_stride, dst + c * dst_stride + r, dst_stride);
+      }
+    }
+    // What the squares leave: all rows of the last columns, the last rows of the others.
     for (size_t c = 0; c < cols; ++c) {
-      for (size_t r = r0; r < r1; ++r) dst[c * dst_stride + r] = src[r * src_stride + c];
+      const size_t done = c < squares_c ? squares_r : 0;
+      for (size_t r = r0 + done; r < r0 + band; ++r) dst[c * dst_stride + r] = src[r * src_stride + c];
     }
   }
 }

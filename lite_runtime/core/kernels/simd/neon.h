@@ -64,7 +64,15 @@ LR_INLINE vf min(vf a, vf b) { return {vminq_f32(a.v, b.v)}; }
 LR_INLINE vf max(vf a, vf b) { return {vmaxq_f32(a.v, b.v)}; }
 LR_INLINE vf abs(vf a) { return {vabsq_f32(a.v)}; }
 
-// acc + b * a[lane]
+LR_INLINE void transpose(vf (&m)[4]) {
+  const float32x4x2_t upper = vtrnq_f32(m[0].v, m[1].v), lower = vtrnq_f32(m[2].v, m[3].v);
+  m[0] = {vcombine_f32(vget_low_f32(upper.val[0]), vget_low_f32(lower.val[0]))};
+  m[1] = {vcombine_f32(vget_low_f32(upper.val[1]), vget_low_f32(lower.val[1]))};
+  m[2] = {vcombine_f32(vget_high_f32(upper.val[0]), vget_high_f32(lower.val[0]))};
+  m[3] = {vcombine_f32(vget_high_f32(upper.val[1]), vget_high_f32(lower.val[1]))};
+}
+
+// fma_lane: acc + b * a[lane]
 #define LR_LANE_FMA 1
 
 #if defined(__aarch64__)

@@ -63,6 +63,8 @@ LR_INLINE vf abs(vf a) { return {__builtin_fabsf(a.v)}; }
 LR_INLINE vf sqrt(vf a) { return {__builtin_sqrtf(a.v)}; }
 LR_INLINE vf div_fast(vf a, vf b) { return a / b; }
 
+LR_INLINE void transpose(vf (&)[1]) {}
+
 LR_INLINE float hsum(vf a) { return a.v; }
 LR_INLINE float hmax(vf a) { return a.v; }
 LR_INLINE float hmin(vf a) { return a.v; }

@@ -86,6 +86,27 @@ LR_INLINE void floats_to_half(const float* x, uint16_t* y) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(y), h);
 }
 
+LR_INLINE void transpose(vf (&m)[8]) {
+  __m256 pairs[8], quads[8];
+  LR_UNROLL
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = _mm256_unpacklo_ps(m[i].v, m[i + 1].v);
+    pairs[i + 1] = _mm256_unpackhi_ps(m[i].v, m[i + 1].v);
+  }
+  LR_UNROLL
+  for (int i = 0; i < 8; i += 4) {
+    quads[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    quads[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
+    quads[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    quads[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
+  }
+  LR_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    m[i] = {_mm256_permute2f128_ps(quads[i], quads[i + 4], 0x20)};
+    m[i + 4] = {_mm256_permute2f128_ps(quads[i], quads[i + 4], 0x31)};
+  }
+}
+
 #else
 
 LR_INLINE vi bits(vf a) { return {_mm_castps_si128(a.v)}; }
@@ -111,6 +132,8 @@ LR_INLINE vf select(vi m, vf a, vf b) {
 }
 LR_INLINE bool any(vi m) { return _mm_movemask_ps(floats(m).v) != 0; }
 LR_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }
+
+LR_INLINE void transpose(vf (&m)[4]) { _MM_TRANSPOSE4_PS(m[0].v, m[1].v, m[2].v, m[3].v); }
 
 #endif
 
