@@ -36,7 +36,7 @@ UNARY(tanh, tanh(x))
 UNARY(sigmoid, sigmoid(x))
 UNARY(swish, finite_below(x) * sigmoid(x))
 UNARY(hsigmoid, clamp(x + splat(3.f), zero, splat(6.f)) * splat(1.f / 6))
-UNARY(hswish, finite_below(x) * clamp(x + splat(3.f), zero, splat(6.f)) * splat(1.f / 6))
+UNARY(hswish, finite_below(x) * (clamp(x + splat(3.f), zero, splat(6.f)) * splat(1.f / 6)))
 UNARY(gelu, finite_below(x) * splat(0.5f) * (one + erf(x * splat(0.707106781f))))
 
 // Beyond 1e30 the result is 1, and infinity / infinity must not happen.

@@ -154,23 +154,26 @@ LR_INLINE vf sin_or_cos(vf x, int32_t shift, Libm libm) {
 LR_INLINE vf sin(vf x) { return sin_or_cos(x, 0, sinf); }
 LR_INLINE vf cos(vf x) { return sin_or_cos(x, 1, cosf); }
 
+// x P(x^2) / Q(x^2). A little beyond the point where the function rounds to 1 the quotient exceeds 1 by more
+// than its own rounding error; limited there, and the result to 1, large arguments give exactly 1.
+template <size_t n>
+LR_INLINE vf odd_rational(vf x, float limit, const float (&p)[n], const float (&q)[n]) {
+  const vf t = clamp(x, splat(-limit), splat(limit));
+  const vf z = t * t;
+  return clamp(div_fast(t * polynomial(z, p), polynomial(z, q)), splat(-1.f), splat(1.f));
+}
+
 LR_INLINE vf tanh(vf x) {
   static constexpr float kP[] = {0.999999979f, 0.133797198f, 0.00349403669f, 2.05835143e-05f, 1.3319114e-08f};
   static constexpr float kQ[] = {1.f, 0.46713035f, 0.0258710814f, 0.000328309624f, 7.76203746e-07f};
-  const vf one = splat(1.f), limit = splat(9.02f);
-  const vf t = clamp(x, -limit, limit);
-  const vf z = t * t;
-  return clamp(div_fast(t * polynomial(z, kP), polynomial(z, kQ)), -one, one);
+  return odd_rational(x, 9.6f, kP, kQ);
 }
 
 LR_INLINE vf erf(vf x) {
   static constexpr float kP[] = {1.12837915f,    0.190783509f,    0.0527902448f,
                                  0.00377959571f, 0.000284808346f, 2.04197392e-06f};
   static constexpr float kQ[] = {1.f, 0.502410202f, 0.11425739f, 0.0149974104f, 0.00116520952f, 3.80040939e-05f};
-  const vf one = splat(1.f), limit = splat(3.93f);
-  const vf t = clamp(x, -limit, limit);
-  const vf z = t * t;
-  return clamp(div_fast(t * polynomial(z, kP), polynomial(z, kQ)), -one, one);
+  return odd_rational(x, 4.15f, kP, kQ);
 }
 
 // With e = e^-|x|: 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0; the divisor is in [1, 2].
