@@ -25,6 +25,7 @@ from converter.passes.legalize import (
     channels_last_inputs,
     complete_attributes,
     distinct_outputs,
+    explicit_padding,
     narrow_integers,
     separate_matmul_constants,
 )
@@ -453,6 +454,15 @@ def test_convolutions_get_the_attributes_the_runtime_insists_on() -> None:
     assert attrs["kernel_size"] == [3, 2]
     assert attrs["stride"] == attrs["dilation"] == [1, 1]
     assert attrs["group"] == 1
+
+
+def test_padding_as_wide_as_the_kernel_is_done_before() -> None:
+    for pads, expected in (([0, 1, 2, 3], ["PadFusion", "Conv2DFusion"]), ([0, 1, 2, 2], ["Conv2DFusion"])):
+        net = Net(1, 5, 5, 4)
+        y = conv(net, net.x)
+        y.producer.attrs["pad_list"] = pads
+        net.finish(y)
+        assert net.check(explicit_padding, changes=len(expected) > 1) == expected
 
 
 # ---- running passes ----

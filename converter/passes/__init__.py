@@ -19,6 +19,7 @@ from converter.passes.legalize import (
     channels_last_inputs,
     complete_attributes,
     distinct_outputs,
+    explicit_padding,
     narrow_integers,
     separate_matmul_constants,
 )
@@ -86,6 +87,7 @@ _GENERAL = (
 _LAST = (
     Pass("separate constants of matrix products", each_graph(separate_matmul_constants)),
     Pass("distinct outputs", distinct_outputs, needs_types=True),
+    Pass("explicit padding", each_graph(explicit_padding)),
     Pass("complete attributes", each_graph(complete_attributes)),
     Pass("drop unused nodes", _drop_unused),
 )

@@ -176,6 +176,41 @@ def _copy_constant(graph: Graph, value: Value) -> Value:
     return copy
 
 
+# ---- padding ----
+
+
+def explicit_padding(graph: Graph) -> bool:
+    """Padding as wide as the kernel becomes a PadFusion before the convolution.
+
+    MindSpore Lite reads outside the image where a whole window lies in the padding.
+    """
+    modified = False
+    for node in graph.nodes:
+        pads = node.attrs.get("pad_list") or []
+        kernel = node.inputs[1].shape if len(node.inputs) > 1 else None
+        if node.op != "Conv2DFusion" or node.attr("pad_mode") != "PAD" or len(pads) != 4 or kernel is None:
+            continue
+        dilation = node.attrs.get("dilation") or [1, 1]
+        extents = [(size - 1) * step + 1 for size, step in zip(kernel[1:3], dilation)]
+        if max(pads[:2]) >= extents[0] or max(pads[2:]) >= extents[1]:
+            _pad_before(graph, node, pads)
+            modified = True
+    return modified
+
+
+def _pad_before(graph: Graph, node: Node, pads: list[int]) -> None:
+    source = node.inputs[0]
+    name = f"{node.name}_padding"
+    paddings = np.array([[0, 0], pads[:2], pads[2:], [0, 0]], np.int32)
+    constant = graph.constant(f"{name}_sizes", paddings)
+    result = graph.add("PadFusion", [source, constant], name, source=node.source, padding_mode="CONSTANT").output
+    result.dtype = source.dtype
+    if source.shape is not None:
+        result.shape = tuple(d if d < 0 else d + int(p.sum()) for d, p in zip(source.shape, paddings))
+    node.set_input(0, result)
+    node.attrs["pad_list"] = [0, 0, 0, 0]
+
+
 # ---- attributes ----
 
 
