@@ -15,7 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lite_runtime.errors import BY_STATUS, ArgumentError, ExecutionError, LiteRuntimeError, ModelFileError, ShapeError
+from lite_runtime.errors import (
+    BY_STATUS,
+    ArgumentError,
+    ExecutionError,
+    LiteRuntimeError,
+    ModelFileError,
+    OutOfMemoryError,
+    ShapeError,
+)
 from lite_runtime.types import DataType
 
 VERSION = "0.1.0"
@@ -203,7 +211,14 @@ def _data_type(number: int) -> DataType:
 
 def _value(tensor: _Tensor) -> np.ndarray:
     """A copy of the tensor's value. Raises ExecutionError when it has none."""
-    return _view(tensor).copy()
+    return _copy(_view(tensor))
+
+
+def _copy(view: np.ndarray) -> np.ndarray:
+    try:
+        return view.copy()
+    except MemoryError:
+        raise OutOfMemoryError(f"no memory for a copy of {view.nbytes} bytes, of shape {view.shape}") from None
 
 
 def _view(tensor: _Tensor) -> np.ndarray:
@@ -257,7 +272,7 @@ class Session:
 
     Calls from several threads wait for each other; use one session per thread to run in parallel.
     ``lock`` is reentrant: hold it to keep several calls together, as ``run`` and ``output_value``.
-    ``input_shapes`` are the inputs' present shapes.
+    ``input_shapes`` are the inputs' present shapes, ``planned_outputs`` what was known of the outputs before a run.
 
     Args:
         model: the model; sessions of one model share its weights.
@@ -290,17 +305,18 @@ class Session:
         self._tensor_ref = ctypes.byref(self._tensor)
         self.input_count = int(_lib.lr_session_input_count(self._handle))
         self.output_count = int(_lib.lr_session_output_count(self._handle))
-        self._note_inputs()
+        self._note_ends()
 
     def __del__(self, _free: Callable[[int], None] = _lib.lr_session_free) -> None:
         handle, self._handle = getattr(self, "_handle", None), None
         if handle is not None:
             _free(handle)
 
-    def _note_inputs(self) -> None:
+    def _note_ends(self) -> None:
         self._input_infos = self._infos(_lib.lr_session_input, self.input_count)
         self._input_dtypes = [_DTYPES.get(info.dtype) for info in self._input_infos]
         self.input_shapes = [info.shape for info in self._input_infos]
+        self.planned_outputs = self.outputs()
 
     def _infos(self, getter: Callable[..., int], count: int) -> list[TensorInfo]:
         with self.lock:
@@ -331,7 +347,7 @@ class Session:
                 target.dims[i] = size
         with self.lock:
             _check(_lib.lr_session_resize(self._handle, array, len(given)))
-            self._note_inputs()
+            self._note_ends()
 
     def check_dtype(self, index: int, array: np.ndarray) -> None:
         """Raises ArgumentError when there is no such input, ShapeError when its dtype is another."""
@@ -370,7 +386,7 @@ class Session:
             known = self._views.get(index)
             if known is None or known[0] != description:
                 known = self._views[index] = (description, _view(tensor))
-            return known[1].copy()
+            return _copy(known[1])
 
     def output_values(self) -> list[np.ndarray]:
         """``output_value`` of every output."""

@@ -195,14 +195,14 @@ def run(session: _native.Session, arrays: Sequence[np.ndarray]) -> list[np.ndarr
 def _predict(session: _native.Session, inputs: list[Tensor]) -> list[Tensor]:
     _check_tensors(inputs)
     _check_count(session, len(inputs))
-    for tensor, info in zip(inputs, session.inputs()):
-        if tensor._shape != info.shape or not tensor._fixed:
+    for index, (tensor, shape) in enumerate(zip(inputs, session.input_shapes)):
+        if tensor._shape != shape or not tensor._fixed:
             raise ShapeError(
-                f"input '{info.name}' has shape {list(info.shape or ())}, but the tensor given has {tensor.shape}: "
-                "call resize(inputs, dims) to change the model's shapes"
+                f"input '{session.inputs()[index].name}' has shape {list(shape or ())}, but the tensor given has "
+                f"{tensor.shape}: call resize(inputs, dims) to change the model's shapes"
             )
     values = run(session, [tensor.get_data_to_numpy() for tensor in inputs])
-    return [Tensor._of(info, value) for info, value in zip(session.outputs(), values)]
+    return [Tensor._of(info, value) for info, value in zip(session.planned_outputs, values)]
 
 
 def _session(model: _native.Model, context: Context, threads: int) -> _native.Session:
