@@ -221,7 +221,7 @@ def _match(pattern: Pattern, value: Value, match: Match) -> Iterator[None]:
     elif isinstance(pattern, OneOf):
         for option in pattern.options:
             yield from _match(option, value, match)
-    elif _is_number(value, pattern):
+    elif not callable(pattern) and _is_number(value, pattern):
         yield
 
 

@@ -215,8 +215,11 @@ static void check_ends(const flatbuffers::Vector<uint32_t>* of_model, const flat
   }
 }
 
-Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::string source)
-    : owner_(std::move(owner)), source_(std::move(source)) {
+Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::string source, bool mapped)
+    : owner_(std::move(owner)),
+      source_(std::move(source)),
+      mapping_(mapped ? const_cast<void*>(bytes) : nullptr),
+      mapping_size_(size) {
   const auto* data = static_cast<const uint8_t*>(bytes);
   if (size < 8) fail(LR_ERROR_FORMAT, "%zu bytes are too few for a .ms model", size);
   if (!schema::MetaGraphBufferHasIdentifier(data)) fail(LR_ERROR_FORMAT, "not a .ms model (no MSL2 identifier)");
@@ -258,10 +261,17 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
   }
 }
 
+void Model::release_pages() const {
+  if (mapping_ != nullptr) madvise(mapping_, mapping_size_, MADV_DONTNEED);
+}
+
 Buffer Model::packed(const std::string& key, const std::function<Buffer()>& make) {
   std::lock_guard<std::mutex> lock(mutex_);
   Buffer& buffer = packed_[key];
-  if (buffer == nullptr) buffer = make();
+  if (buffer == nullptr) {
+    buffer = make();
+    release_pages();  // one by one, so that the file and its packed copy are never in memory together
+  }
   return buffer;
 }
 
@@ -278,7 +288,7 @@ std::shared_ptr<Model> load_model_file(const std::string& path) {
   mapping->data = mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, file.fd, 0);
   if (mapping->data == MAP_FAILED) fail(LR_ERROR_FILE, "%s: cannot be mapped: %s", path.c_str(), std::strerror(errno));
   try {
-    return std::make_shared<Model>(mapping->data, mapping->size, mapping, path);
+    return std::make_shared<Model>(mapping->data, mapping->size, mapping, path, /*mapped=*/true);
   } catch (const Error& error) {
     throw Error(error.status(), path + ": " + error.what());
   }

@@ -61,12 +61,17 @@ class Model {
  public:
   // `bytes` must stay valid as long as `owner` lives. Throws Error(LR_ERROR_FORMAT / LR_ERROR_UNSUPPORTED).
   // `source` names the model in messages.
-  Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::string source);
+  // `mapped` says that they are pages of a file.
+  Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::string source, bool mapped = false);
 
   const std::string& source() const { return source_; }
   const std::vector<TensorDef>& tensors() const { return tensors_; }
   const std::vector<NodeDef>& nodes() const { return nodes_; }
   const std::vector<GraphDef>& graphs() const { return graphs_; }  // [0] is the main graph
+
+  // Lets the system take back the memory of the mapped file: packed weights are not read from there again,
+  // and what is comes back on its own.
+  void release_pages() const;
 
   // Returns the buffer stored under key, making it with `make` the first time: sessions share packed
   // weights. The key names the node, the layout and everything the layout depends on.
@@ -75,6 +80,8 @@ class Model {
  private:
   std::shared_ptr<void> owner_;
   std::string source_;
+  void* mapping_ = nullptr;  // pages of a file, or null
+  size_t mapping_size_ = 0;
   std::vector<TensorDef> tensors_;
   std::vector<NodeDef> nodes_;
   std::vector<GraphDef> graphs_;

@@ -142,6 +142,7 @@ Session::Session(std::shared_ptr<Model> model, const SessionOptions& options)
     ready_ = ready_ && def.shape_known;
   }
   main_.plan(input_dtypes_, shapes, infer_only_ || !ready_);
+  state_.model->release_pages();
 }
 
 void Session::resize(const std::vector<Shape>& shapes) {
@@ -163,6 +164,7 @@ void Session::resize(const std::vector<Shape>& shapes) {
   try {
     main_.plan(input_dtypes_, shapes, infer_only_);
     ready_ = true;
+    state_.model->release_pages();
   } catch (const Error&) {
     main_.plan(input_dtypes_, old, infer_only_ || !ready_);
     throw;
