@@ -12,19 +12,20 @@ from lite_runtime import _native
 from lite_runtime.errors import ArgumentError, ShapeError
 from lite_runtime.model import load_file, run
 from lite_runtime.tensor import check_dims, layout_hint
+from lite_runtime.types import DataType
 
 
 class TensorSpec(NamedTuple):
     """Name, shape and dtype of an input or output. ``shape`` has -1 for dimensions that may vary, and is None when
-    not even their number is known."""
+    not even their number is known. ``dtype`` is None for an output whose type is only known when the model runs."""
 
     name: str
     shape: tuple[int, ...] | None
-    dtype: np.dtype
+    dtype: np.dtype | None
 
     def __repr__(self) -> str:
         shape = "[?]" if self.shape is None else str(list(self.shape)).replace("-1", "?")
-        return f"{self.name}: {self.dtype}{shape}"
+        return f"{self.name}: {self.dtype or '?'}{shape}"
 
 
 class Predictor:
@@ -46,7 +47,8 @@ class Predictor:
     @property
     def outputs(self) -> list[TensorSpec]:
         """What the model gives for the shapes it was last called with."""
-        return [TensorSpec(i.name, i.shape, i.dtype.numpy) for i in self._session.outputs()]
+        infos = self._session.outputs()
+        return [TensorSpec(i.name, i.shape, i.dtype.numpy if i.dtype != DataType.UNKNOWN else None) for i in infos]
 
     def __call__(self, *inputs: Any) -> Any:
         """Runs the model.

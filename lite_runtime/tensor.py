@@ -44,7 +44,7 @@ class Tensor:
         """A tensor for an input or output of a model. Takes over data."""
         tensor = cls.__new__(cls)
         tensor._name = info.name
-        tensor._dtype = info.dtype
+        tensor._dtype = info.dtype if data is None else DataType.of(data.dtype)
         tensor._shape = info.shape if data is None else data.shape
         tensor._format = _FORMATS.get(info.format, Format.DEFAULT)
         tensor._data = data
