@@ -135,6 +135,7 @@ def corner_cases() -> list[Case]:
         Case("PowFusion", (x, np.float32(3)), x * x * x, tolerance=2e-7),
         Case("PowFusion", (np.abs(x), np.float32(0.5)), np.sqrt(np.abs(x)), tolerance=1e-6, name="root"),
         Case("PowFusion", (numbers, powers), numbers**powers),
+        Case("PowFusion", (x, np.float32(2)), (2 * x - 1) ** 2, {"scale": 2.0, "shift": -1.0}, 1e-6, "scaled"),
         Case("Eltwise", (x, x), x * x, {"mode": "PROD"}, name="prod"),
         Case("Eltwise", (x, x), x + x, {"mode": "SUM"}, name="sum"),
         Case("Eltwise", (x, -x), np.abs(x), {"mode": "MAXIMUM"}, name="max"),
@@ -206,7 +207,7 @@ def test_refusals() -> None:
         run_op("LogicalAnd", [x, x])
     with pytest.raises(ExecutionError, match="negative exponent"):
         run_op("PowFusion", [i, np.int32(-1)])
-    with pytest.raises(UnsupportedModelError, match="scale 2"):
-        run_op("PowFusion", [x, x], {"scale": 2.0})
+    with pytest.raises(UnsupportedModelError, match="input 0 is int32; only float32"):
+        run_op("PowFusion", [i, i], {"scale": 2.0})
     with pytest.raises(ShapeError, match="needs 2 inputs, has 1"):
         run_op("AddFusion", [x])

@@ -167,17 +167,17 @@ def top_k(b: Builder, x: Value, k: Value, *, axis: int = -1, largest: int = 1, s
     rank = b.rank(x)
     axis = b.axis(axis, rank)
     count = b.const(k.data.reshape(())) if k.data is not None else b.reshape(k, [])
-    values, indices = b.ops(
-        "TopKFusion", [x, b.int32(count)], 2, axis=axis, largest=int(bool(largest)), sorted=bool(sorted)
-    )
+    # The .ms operator looks for the largest, whatever its attribute says.
+    if not largest:
+        x = b.op("Neg", x)
+    values, indices = b.ops("TopKFusion", [x, b.int32(count)], 2, axis=axis, largest=1, sorted=bool(sorted))
     indices.dtype = DataType.INT32
-    return [values, indices]
+    return [values if largest else b.op("Neg", values), indices]
 
 
 @onnx_op("NonZero")
 def non_zero(b: Builder, x: Value) -> Value:
-    """The .ms operator gives one row per element, ONNX one row per dimension."""
-    return b.transpose(b.op("NonZero", x), [1, 0])
+    return b.op("NonZero", x)
 
 
 @onnx_op("NonMaxSuppression")

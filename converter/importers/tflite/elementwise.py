@@ -41,7 +41,6 @@ _SAME: dict[str, tuple[str, dict[str, Any]]] = {
     "RELU_N1_TO_1": ("Clip", {"min": -1.0, "max": 1.0}),
     "ROUND": ("Round", {}),
     "RSQRT": ("Rsqrt", {}),
-    "SELECT": ("Select", {}),
     "SELECT_V2": ("Select", {}),
     "SIGN": ("Activation", {"activation_type": "SIGN"}),
     "SIN": ("Sin", {}),
@@ -68,6 +67,17 @@ _ARITHMETIC = {"ADD": "AddFusion", "SUB": "SubFusion", "MUL": "MulFusion", "DIV"
 @operator(*_ARITHMETIC)
 def arithmetic(c: Context, fused_activation_function: int = 0, **_: Any) -> None:
     c.emit_activated(_ARITHMETIC[c.operator.op], c.inputs(), fused_activation_function)
+
+
+@operator("SELECT")
+def select(c: Context, **_: Any) -> None:
+    """As SELECT_V2, but a condition of one dimension chooses whole rows."""
+    condition, x, y = c.inputs()
+    rank = len(c.shape(1))
+    if len(c.shape(0)) == 1 and rank > 1:
+        target = c.const("condition_shape", [-1] + [1] * (rank - 1))
+        condition = c.add("Reshape", [condition, target])
+    c.emit("Select", [condition, x, y])
 
 
 @operator("LEAKY_RELU")

@@ -382,7 +382,13 @@ def fill(b: Scope, *, shape: Any, value: float | None = None, dtype: DataType | 
     return _filled(b, [int(d) for d in (shape if isinstance(shape, tuple) else (shape,))], number, kind)
 
 
-@op("NonZero", "Unique", "Size", "Rank")
+@op("NonZero")
+def non_zero(b: Scope, x: Value) -> Any:
+    """One row per element found; the .ms operator NonZero has one column, Where of one input one row."""
+    return b.add("Where", x)
+
+
+@op("Unique", "Size", "Rank")
 def unchanged(b: Scope, x: Value) -> Any:
     if b.op == "Unique":
         return tuple(b.add_many("Unique", x, outputs=2))
