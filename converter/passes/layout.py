@@ -24,7 +24,7 @@ from converter.importers.layout import channels_last_perm
 from converter.ir.graph import Graph, Node, Value
 from converter.passes.layout_ops import Flip, Perm, flip_of, inverse
 from converter.passes.min_cut import INFINITE, SINK, SOURCE, Network
-from converter.passes.rewrite import copy_type, copy_value, ints, only_units_move, shape_constant
+from converter.passes.rewrite import copy_type, copy_value, ints, only_units_move, open_batch, shape_constant
 
 # The number of Transposes decides, then their elements, then the preferred layout.
 _TRANSPOSE = 1 << 100
@@ -160,7 +160,8 @@ class _Layouts:
         copy_type(node.output, value)
 
         def apply() -> None:
-            flipped = [shape[axis] for axis in form.flip]
+            given = self._forms[value].flip
+            flipped = open_batch([shape[axis] for axis in given], [shape[axis] for axis in form.flip])
             node.set_input(1, shape_constant(self._graph, f"{name}_shape", flipped))
 
         self._flips[node] = Flip((0,), (form.flip,), apply)
@@ -322,7 +323,8 @@ def _transposed(graph: Graph, value: Value, perm: Perm, layout: int) -> Value:
     name = f"{value.name}_{'nh2nc' if layout else 'nc2nh'}"
     shape = None if value.shape is None else tuple(value.shape[axis] for axis in perm)
     if shape is not None and value.shape is not None and only_units_move(value.shape, perm) and shape.count(-1) < 2:
-        node = graph.add("Reshape", [value, shape_constant(graph, f"{name}_shape", shape)], name)
+        target = shape_constant(graph, f"{name}_shape", open_batch(value.shape, shape))
+        node = graph.add("Reshape", [value, target], name)
     else:
         constant = graph.constant(f"{name}_perm", np.array(perm, np.int32))
         node = graph.add("Transpose", [value, constant], name)

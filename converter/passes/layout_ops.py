@@ -16,7 +16,7 @@ import numpy as np
 
 from converter.ir.graph import Graph, Node, Value
 from converter.passes.reshape_layout import permuted_reshape
-from converter.passes.rewrite import ints, is_plain, is_static, shape_constant
+from converter.passes.rewrite import ints, is_plain, is_static, open_batch, shape_constant
 
 Perm = tuple[int, ...]
 
@@ -362,7 +362,8 @@ def _reshape(graph: Graph, node: Node, perm: Perm) -> Flip | None:
         return None
 
     def apply() -> None:
-        node.set_input(1, shape_constant(graph, node.inputs[1].name, _rows(result, target)))
+        flipped = open_batch(_rows(perm, source), _rows(result, target))
+        node.set_input(1, shape_constant(graph, node.inputs[1].name, flipped))
 
     return Flip((0,), (result,), apply) if len(node.inputs) == 2 else None
 

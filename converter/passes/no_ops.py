@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from converter.ir.graph import Graph, Node
-from converter.passes.rewrite import VIEWS, ints, is_static, replace_node, replace_value, shape_constant
+from converter.passes.rewrite import VIEWS, ints, is_static, open_batch, replace_node, replace_value, shape_constant
 
 
 def _always(_: Node) -> bool:
@@ -71,6 +71,8 @@ def merge_views(graph: Graph) -> bool:
             continue
         if 0 in dims:  # in a Reshape's shape 0 means "as in the input"
             continue
-        replace_node(graph, node, "Reshape", [below.inputs[0], shape_constant(graph, f"{node.name}_shape", dims)])
+        source = below.inputs[0]
+        constant = shape_constant(graph, f"{node.name}_shape", open_batch(source.shape, dims))
+        replace_node(graph, node, "Reshape", [source, constant])
         modified = True
     return modified

@@ -101,6 +101,14 @@ def scalar_of(value: Value) -> float | None:
     return float(value.data.ravel()[0])
 
 
+def open_batch(source: Sequence[int] | None, target: Sequence[int]) -> list[int]:
+    """A Reshape's target with the first dimension left open where it is the input's: the batch may then change."""
+    dims = list(target)
+    if source and dims and source[0] == dims[0] and -1 not in dims and 0 not in dims:
+        dims[0] = -1
+    return dims
+
+
 def shape_constant(graph: Graph, name: str, dims: Sequence[int]) -> Value:
     return graph.constant(name, np.array(dims, np.int32).reshape(len(dims)))
 

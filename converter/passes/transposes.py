@@ -11,6 +11,7 @@ from converter.passes.rewrite import (
     is_static,
     only_units_move,
     only_use,
+    open_batch,
     replace_node,
     replace_value,
     shape_constant,
@@ -56,7 +57,7 @@ def reshape_unit_transposes(graph: Graph) -> bool:
             continue
         target = [shape[axis] for axis in perm]
         if target.count(-1) < 2 and 0 not in target:
-            constant = shape_constant(graph, f"{node.name}_shape", target)
+            constant = shape_constant(graph, f"{node.name}_shape", open_batch(shape, target))
             replace_node(graph, node, "Reshape", [node.inputs[0], constant])
             modified = True
     return modified
