@@ -15,6 +15,13 @@ from onnx import NodeProto, ValueInfoProto, helper
 from converter.ir.graph import Shape
 
 MAX_ELEMENTS = 1 << 16
+# Operators that only rearrange: also folded for weights, which lowerings want as constants.
+MOVEMENT = frozenset(
+    (  # noqa: SIM905
+        "Cast Concat Flatten Gather Identity Reshape Slice Split Squeeze Transpose Unsqueeze"
+    ).split()
+)
+MAX_MOVED_ELEMENTS = 1 << 27
 
 # Never folded: random, stateful or sequence-valued results, sub-graphs.
 _NEVER = frozenset(
@@ -24,14 +31,18 @@ _NEVER = frozenset(
     ).split()
 )
 
+# Stands for an element that is not known yet in a partly known vector, see ``Importer.fold_partly``.
+UNKNOWN = -(1 << 62)
+
 
 def foldable(node: NodeProto, inputs: Sequence[np.ndarray], shapes: Sequence[Shape]) -> bool:
     """Whether the node may be folded; ``shapes`` are those inferred for its outputs."""
     if node.op_type in _NEVER or node.op_type.startswith("Sequence"):
         return False
-    if any(s is None or math.prod(s) > MAX_ELEMENTS or min(s, default=0) < 0 for s in shapes):
+    limit = MAX_MOVED_ELEMENTS if node.op_type in MOVEMENT else MAX_ELEMENTS
+    if any(s is None or math.prod(s) > limit or min(s, default=0) < 0 for s in shapes):
         return False
-    return sum(a.size for a in inputs) <= MAX_ELEMENTS
+    return sum(a.size for a in inputs) <= limit
 
 
 def fold(node: NodeProto, inputs: Mapping[str, np.ndarray], opsets: Mapping[str, int]) -> list[np.ndarray] | None:

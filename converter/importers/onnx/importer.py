@@ -165,10 +165,12 @@ class Importer:
 
     def fold(self, node: NodeProto, inputs: Sequence[Value | None], scope: Scope) -> bool:
         """Defines the node's results as constants if they are known now."""
-        if node.op_type == "Shape" and inputs and inputs[0] is not None:
+        if node.op_type in ("Shape", "Size") and inputs and inputs[0] is not None:
             return self.fold_shape(node, inputs[0], scope)
-        if node.op_type == "Constant" or not all(v is None or v.is_const for v in inputs):
+        if node.op_type == "Constant":
             return False
+        if not all(v is None or v.is_const for v in inputs):
+            return self.fold_partly(node, inputs, scope)
         arrays = {name: v.data for name, v in zip(node.input, inputs) if v is not None and v.data is not None}
         wanted = [name for name in node.output if name]
         shapes = [shape_of(scope.types.get(name)) for name in wanted]
@@ -201,10 +203,38 @@ class Importer:
             return False
         bounds = {a.name: a.i for a in node.attribute}
         dims = x.shape[slice(bounds.get("start", 0), bounds.get("end"))]
-        if min(dims, default=0) < 0:
+        if min(dims, default=0) >= 0:
+            known = np.array(dims, np.int64)
+            scope.define_constant(node.output[0], known if node.op_type == "Shape" else known.prod())
+            return True
+        if node.op_type == "Shape":
+            scope.partial[node.output[0]] = np.array([d if d >= 0 else folding.UNKNOWN for d in dims], np.int64)
+        return False
+
+    def fold_partly(self, node: NodeProto, inputs: Sequence[Value | None], scope: Scope) -> bool:
+        """Follows vectors of which some elements are known (shapes) through operators that rearrange them.
+
+        Defines the result when it is wholly known, else notes what is known of it.
+        """
+        if node.op_type not in folding.MOVEMENT:
             return False
-        scope.define_constant(node.output[0], np.array(dims, np.int64))
-        return True
+        arrays: dict[str, np.ndarray] = {}
+        for name, value in zip(node.input, inputs):
+            known = scope.partly_known(name) if value is not None and value.data is None else value and value.data
+            if value is not None and known is None:
+                return False
+            if known is not None:
+                arrays[name] = known
+        results = folding.fold(node, arrays, scope.opsets)
+        if results is None or any(r.dtype not in (np.int64, np.int32) for r in results):
+            return False
+        whole = not any((r == folding.UNKNOWN).any() for r in results)
+        for name, result in zip((n for n in node.output if n), results):
+            if whole:
+                scope.define_constant(name, result)
+            elif result.dtype == np.int64:
+                scope.partial[name] = result
+        return whole
 
     def lower(
         self,

@@ -17,9 +17,11 @@ from lite_runtime.types import DataType
 def reshape(b: Builder, x: Value, shape: Value, *, allowzero: int = 0) -> Value:
     """A zero copies the dimension of the input, with ``allowzero`` it is a dimension of length zero."""
     if shape.data is None:
-        if allowzero:
-            raise b.refuse("a shape computed at run time may mean zeros either way.", attribute="allowzero")
-        return b.reshape(x, b.int32(shape))
+        # A zero computed at run time belongs to a tensor without elements, where copying is right or fails.
+        result = b.reshape(x, b.int32(shape))
+        rank = shape.shape[0] if shape.shape else -1
+        result.shape = (-1,) * rank if rank >= 0 else None
+        return result
     target = b.ints(shape, "the shape")
     if 0 in target and (allowzero or x.shape is None or min(x.shape, default=0) >= 0):
         target = _without_zeros(b, x, target, bool(allowzero))

@@ -42,6 +42,8 @@ class Scope:
         self.attributes: Mapping[str, AttributeProto] = parent.attributes if parent is not None else {}
         self.absent: set[str] = set()
         self.captures: dict[Value, Value] = {}
+        # Integer vectors that are known in part, see ``folding.UNKNOWN``.
+        self.partial: dict[str, np.ndarray] = {}
         self._values: dict[str, Value] = {}
 
     def define(self, name: str, value: Value) -> None:
@@ -65,6 +67,12 @@ class Scope:
         if outer not in self.captures:
             self.captures[outer] = self.graph.add_input(self.prefix + outer.name, outer.dtype, outer.shape)
         return self.captures[outer]
+
+    def partly_known(self, name: str) -> np.ndarray | None:
+        """The vector with ``folding.UNKNOWN`` for elements that are not known, or None."""
+        if name in self._values or self.parent is None:
+            return self.partial.get(name)
+        return self.parent.partly_known(name)
 
     def is_absent(self, name: str) -> bool:
         """Whether the name is an input that the call of the enclosing function omits."""
