@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto, numpy_helper
-from support import channels_last
 
 from converter.errors import UnsupportedError
 from converter.exporter import export
@@ -103,7 +102,7 @@ def run_cases(cases: Sequence[Any], folder: Path, level: str = "general") -> Ite
 
 def run(session: _native.Session, inputs: Sequence[Any]) -> list[np.ndarray]:
     """The session's outputs for inputs of any shape: 4-D ones go in as NHWC, 64-bit integers as 32."""
-    arrays = channels_last([_array(value) for value in inputs])
+    arrays = [a.transpose(0, 2, 3, 1) if a.ndim == 4 else a for a in map(_array, inputs)]
     session.resize([a.shape for a in arrays])
     for index, (array, info) in enumerate(zip(arrays, session.inputs())):
         session.set_input(index, _narrowed(array, info.dtype.numpy))

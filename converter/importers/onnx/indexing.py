@@ -24,10 +24,9 @@ def gather_elements(b: Builder, x: Value, indices: Value, *, axis: int = 0) -> V
 
 @onnx_op("GatherND")
 def gather_nd(b: Builder, x: Value, indices: Value, *, batch_dims: int = 0) -> Value:
-    depth = _last_dim(b, indices)
     if batch_dims:
-        indices, depth = _with_batch_indices(b, indices, batch_dims), depth + batch_dims
-    return b.op("GatherNd", x, _wrapped_tuples(b, x, indices, depth))
+        indices = _with_batch_indices(b, indices, batch_dims)
+    return b.op("GatherNd", x, b.int32(indices))
 
 
 @onnx_op("ScatterND")
@@ -35,7 +34,7 @@ def scatter_nd(b: Builder, x: Value, indices: Value, updates: Value, *, reductio
     ops = {"none": "ScatterNdUpdate", "add": "TensorScatterAdd"}
     if reduction not in ops:
         raise b.refuse(f"'{reduction}' has no .ms operator.", attribute="reduction")
-    return b.op(ops[reduction], x, _wrapped_tuples(b, x, indices, _last_dim(b, indices)), updates)
+    return b.op(ops[reduction], x, b.int32(indices), updates)
 
 
 @onnx_op("ScatterElements", "Scatter")
@@ -59,35 +58,15 @@ def scatter_elements(
 
 
 def wrapped(b: Builder, x: Value, indices: Value, axis: int) -> Value:
-    """int32 indices along ``axis`` with negative ones counted from the end, as far as they may occur."""
+    """int32 indices along ``axis``; constant negative ones count from the front where the length is known.
+
+    The .ms operators take negative indices too: this spares them the work and MindSpore Lite the question.
+    """
     length = x.shape[axis] if x.shape is not None else -1
-    if indices.data is not None:
-        found = indices.data
-        if found.size == 0 or found.min() >= 0:
-            return b.int32(indices)
-        if length >= 0:
-            return b.const(np.where(found < 0, found + length, found).astype(np.int32))
-    index = b.int32(indices)
-    count = b.const(np.array(length, np.int32)) if length >= 0 else b.gather(b.op("Shape", x), np.array(axis, np.int32))
-    return b.where(b.op("Less", index, 0), b.op("AddFusion", index, count), index)
-
-
-def _last_dim(b: Builder, indices: Value) -> int:
-    b.rank(indices)
-    depth = indices.shape[-1] if indices.shape else -1
-    if depth < 0:
-        raise b.refuse("the length of its index tuples is only known at run time.")
-    return depth
-
-
-def _wrapped_tuples(b: Builder, x: Value, indices: Value, depth: int) -> Value:
-    """int32 index tuples along the first ``depth`` axes without negative entries."""
-    data = indices.data
-    if data is not None and (data.size == 0 or data.min() >= 0):
+    found = indices.data
+    if found is None or found.size == 0 or found.min() >= 0 or length < 0:
         return b.int32(indices)
-    index = b.int32(indices)
-    lengths = b.slice(b.shape_of(x), 1, 0, 0, depth)
-    return b.where(b.op("Less", index, 0), b.op("AddFusion", index, lengths), index)
+    return b.const(np.where(found < 0, found + length, found).astype(np.int32))
 
 
 def _with_batch_indices(b: Builder, indices: Value, batch_dims: int) -> Value:
@@ -164,15 +143,20 @@ def _arg(b: Builder, op: str, x: Value, axis: int, keep_dims: int, last: int) ->
 
 @onnx_op("TopK")
 def top_k(b: Builder, x: Value, k: Value, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> list[Value]:
-    rank = b.rank(x)
-    axis = b.axis(axis, rank)
+    """The .ms operator always takes the largest: the smallest are the largest of the negatives."""
     count = b.const(k.data.reshape(())) if k.data is not None else b.reshape(k, [])
-    # The .ms operator looks for the largest, whatever its attribute says.
+    dtype = x.dtype
     if not largest:
+        if dtype in (DataType.UINT8, DataType.UINT16, DataType.INT8, DataType.INT16):
+            x = b.cast(x, DataType.INT32)
+        elif dtype in (DataType.UINT32, DataType.UINT64):
+            raise b.refuse(f"the smallest of {dtype.name.lower()}.", attribute="largest")
         x = b.op("Neg", x)
-    values, indices = b.ops("TopKFusion", [x, b.int32(count)], 2, axis=axis, largest=1, sorted=bool(sorted))
+    values, indices = b.ops(
+        "TopKFusion", [x, b.int32(count)], 2, axis=b.axis(axis, b.rank(x)), largest=1, sorted=bool(sorted)
+    )
     indices.dtype = DataType.INT32
-    return [values if largest else b.op("Neg", values), indices]
+    return [values if largest else b.cast(b.op("Neg", values), dtype), indices]
 
 
 @onnx_op("NonZero")

@@ -45,7 +45,9 @@ def coordinates(axis: Axis, mode: str) -> Any:
 
 
 def _align_corners(axis: Axis, x: Any) -> Any:
-    return x * (axis.length - 1) / maximum(axis.result - 1, 1.0)
+    """By the length that the scale gives, which may be a fraction longer than the result."""
+    last = axis.scale * axis.length - 1
+    return x * (axis.length - 1) / choose(less(1.0, axis.result), last, 1.0)
 
 
 def _crop(axis: Axis, x: Any) -> Any:
