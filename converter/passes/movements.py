@@ -113,9 +113,9 @@ def _grouped(before: list[_Atom], after: list[_Atom]) -> tuple[list[int], list[i
 
 
 def _is_movement(node: Node) -> bool:
-    if not is_static(node.inputs[0]) or not is_static(node.outputs[0]) or 0 in (node.inputs[0].shape or ()):
+    if permutation(node) is None and node.op not in VIEWS:
         return False
-    return permutation(node) is not None or node.op in VIEWS
+    return is_static(node.inputs[0]) and is_static(node.outputs[0]) and 0 not in (node.inputs[0].shape or ())
 
 
 def _continues(graph: Graph, node: Node) -> bool:

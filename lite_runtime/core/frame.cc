@@ -252,7 +252,9 @@ void Frame::prepare_and_lay_out() {
       int block = -1;
       if (k == 0 && source >= 0 && static_cast<size_t>(source) < step.in.size()) {
         const uint32_t in = step.in[static_cast<size_t>(source)];
-        const bool fits = arena.block_of[in] >= 0 && slots_[in].tensor.bytes() == bytes;
+        // Other than for a view, elements must not move: a broadcast operand of wider elements is no place.
+        const bool same_count = slots_[in].tensor.count() == slots_[out].tensor.count();
+        const bool fits = arena.block_of[in] >= 0 && slots_[in].tensor.bytes() == bytes && (is_view || same_count);
         if (fits && (is_view || arena.dies_at(in, s))) block = arena.join(in, last);
         step.done = fits && is_view;
       }

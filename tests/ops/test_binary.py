@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from harness import MODES, Case, check, run_op
 
+from converter.engine import evaluate
+from converter.ir.graph import Graph
 from lite_runtime.errors import ExecutionError, ShapeError, UnsupportedModelError
+from lite_runtime.types import DataType
 
 RNG = np.random.default_rng(1)
 INTEGERS = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
@@ -189,6 +192,15 @@ def test_threads() -> None:
 def test_division_of_integers_by_zero(op: str, constant: tuple[int, ...]) -> None:
     with pytest.raises(ExecutionError, match=f"{op} 'node': an integer is divided by zero"):
         run_op(op, [np.array([1, 2], np.int32), np.array([1, 0], np.int32)], constant=constant)
+
+
+def test_a_broadcast_operand_is_not_overwritten() -> None:
+    """Its four bytes are as many as those of the result."""
+    graph = Graph("equal")
+    x = graph.add_input("x", DataType.INT32, (1,))
+    y = graph.add("Neg", [x], "neg").output
+    graph.outputs = [graph.add("Equal", [y, graph.constant("c", np.arange(4, dtype=np.int32))], "equal").output]
+    assert evaluate(graph, [np.array([0], np.int32)])[0].tolist() == [True, False, False, False]
 
 
 def test_refusals() -> None:

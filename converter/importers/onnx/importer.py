@@ -220,11 +220,12 @@ class Importer:
             return False
         arrays: dict[str, np.ndarray] = {}
         for name, value in zip(node.input, inputs):
-            known = scope.partly_known(name) if value is not None and value.data is None else value and value.data
-            if value is not None and known is None:
+            if value is None:
+                continue
+            known = value.data if value.data is not None else scope.partly_known(name)
+            if known is None:
                 return False
-            if known is not None:
-                arrays[name] = known
+            arrays[name] = known
         results = folding.fold(node, arrays, scope.opsets)
         if results is None or any(r.dtype not in (np.int64, np.int32) for r in results):
             return False
