@@ -21,7 +21,17 @@ CORPUS = Path(os.environ.get("LITE_RUNTIME_CORPUS", ROOT.parent / "shared" / "co
 MINDIR = sorted((*DATA.glob("mindir_v1/*.mindir"), *DATA.glob("mindir_v3/*.mindir")))
 _KEY = b"0123456789ABCDEF".hex()
 OPTIONS = {"cnn_gcm": {"decrypt_key": _KEY}, "cnn_cbc": {"decrypt_key": _KEY, "decrypt_mode": "AES-CBC"}}
-ZOO = ("mobilenet_v1_025", "mobilenet_v2_035_96", "mobilenet_v3_small_075", "shufflenet_v2_x0_5", "squeezenet1_1")
+ZOO = (
+    "edgenext_xx_small",
+    "mixnet_s",
+    "mobilenet_v1_025",
+    "mobilenet_v2_035_96",
+    "mobilenet_v3_small_075",
+    "mobilevit_xx_small",
+    "pvt_v2_b0",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+)
 
 
 def recorded(npz: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -54,7 +64,7 @@ def assert_all_close(actual: list[np.ndarray], expected: list[np.ndarray], what:
 def channels_last(arrays: list[np.ndarray]) -> list[np.ndarray]:
     """Recorded inputs as a .ms model takes them: 4-D ones in NHWC instead of NCHW, int64 as int32."""
     turned = [a.transpose(0, 2, 3, 1) if a.ndim == 4 else a for a in arrays]
-    return [np.ascontiguousarray(a, np.int32 if a.dtype == np.int64 else a.dtype) for a in turned]
+    return [np.array(a, np.int32 if a.dtype == np.int64 else a.dtype, order="C") for a in turned]
 
 
 def run_ms(path: Path, inputs: list[np.ndarray], threads: int = 1) -> list[np.ndarray]:
