@@ -50,7 +50,7 @@ def test_encrypted_without_or_with_wrong_key(name: str, tmp_path: Path) -> None:
     path = find(f"v1/{name}")
     with pytest.raises(DecryptError, match="give its key"):
         load(path)
-    with pytest.raises(DecryptError, match="key is wrong|damaged"):
+    with pytest.raises(DecryptError, match=r"key is wrong|damaged"):
         load(path, decrypt_key="F" * 16, decrypt_mode=mode)
     with pytest.raises(DecryptError, match=f"{mode}, not {other}"):
         load(path, decrypt_key=KEY, decrypt_mode=other)
@@ -230,7 +230,7 @@ def _old_pattern(attribute, flat: list) -> str:
 
 
 def _old_shape(attribute) -> None:
-    parts = [value for value in attribute.values] or [attribute]
+    parts = list(attribute.values) or [attribute]
     tensors = [part.tensors[0] for part in parts if part.tensors]
     for index, tensor in enumerate(tensors, 1):
         tensor.name = f"shape{index}" if attribute.values else "shape"
