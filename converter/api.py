@@ -14,6 +14,7 @@ from typing import Any, Union
 
 import numpy as np
 
+from converter import check as checking
 from converter import edits, engine, exporter, passes
 from converter.config import EMPTY, Config, Sections, check_config, read_config
 from converter.errors import CheckError, OutputError, SourceFileError, UsageError
@@ -28,6 +29,8 @@ PathLike = Union[str, "os.PathLike[str]"]
 # Called at the beginning of each stage and pass with its name.
 Progress = Callable[[str], None]
 
+_CHECK_LIMIT = 1 << 30  # bytes
+_FLOAT16_THRESHOLD = 5e-2
 DECRYPT_MODES = ("AES-GCM", "AES-CBC")
 _IMPORTERS = {
     FmkType.MINDIR: "converter.importers.mindir",
@@ -51,6 +54,9 @@ def convert(
     fp16: bool = False,
     optimize: str = "general",
     infer: bool = False,
+    check: bool = True,
+    check_data: PathLike | None = None,
+    check_threshold: float | None = None,
     decrypt_key: str | bytes = "",
     decrypt_mode: str = "AES-GCM",
     progress: Progress | None = None,
@@ -70,6 +76,10 @@ def convert(
         fp16: store float32 constants as float16. They are computed with in float32.
         optimize: "none" or "general".
         infer: run the converted model once on made-up inputs before it is written.
+        check: compare the converted model with an independent witness before it is written (see converter.check).
+        check_data: a .npz with an array per input, in the source's layout; by default random numbers.
+        check_threshold: largest error allowed, as a fraction of the largest value of an output; by default 1e-3,
+            with fp16 5e-2.
         decrypt_key: of an encrypted MindIR, as hexadecimal digits or bytes.
         decrypt_mode: "AES-GCM" or "AES-CBC".
         progress: called with the name of each stage and pass as it begins.
@@ -93,13 +103,18 @@ def convert(
     report = Report(str(source), str(target), fmk.name)
     run = _Run(report, progress)
 
-    with run.stage("read"):
-        model = _load(source, fmk, Path(weight_file) if os.fspath(weight_file) else None, decrypt_key, decrypt_mode)
-        report.nodes_before = _count_nodes(model)
-        report.bytes_before = _source_bytes(source)
+    def load() -> Model:
+        weights = Path(weight_file) if os.fspath(weight_file) else None
+        model = _load(source, fmk, weights, decrypt_key, decrypt_mode)
         if input_shape:
             edits.set_input_shapes(model, input_shape)
             engine.infer_shapes(model)
+        return model
+
+    with run.stage("read"):
+        model = load()
+        report.nodes_before = _count_nodes(model)
+        report.bytes_before = _source_bytes(source)
     # Weights may be NaN or infinite, or become so; that is the model's own meaning and no reason to warn.
     with run.stage("optimize"), np.errstate(all="ignore"):
         results = passes.optimize(model, level, input_format.name, run.tell)
@@ -116,6 +131,15 @@ def convert(
     if infer:
         with run.stage("infer"):
             _try_run(str(source), data)
+    if check:
+        options = checking.Options(
+            data=None if check_data is None else Path(check_data),
+            threshold=check_threshold or (_FLOAT16_THRESHOLD if fp16 else checking.DEFAULT_THRESHOLD),
+            channels_last=input_format == Format.NHWC,
+            encrypted=bool(decrypt_key),
+        )
+        with run.stage("check"):
+            _check(report, checking.Conversion(str(source), fmk, data, model, load), options)
     with run.stage("write"):
         exporter.write(target, data)
     report.notes = model.notes + report.notes
@@ -235,6 +259,27 @@ def _try_run(source: str, data: bytes) -> None:
         session.run()
     except LiteRuntimeError as error:
         raise CheckError(f"{source}: the converted model fails when it runs: {error}") from error
+
+
+def _check(report: Report, conversion: checking.Conversion, options: checking.Options) -> None:
+    """Notes in the report how the model compares with a witness; raises CheckError when it gives other answers."""
+    if options.data is None and report.bytes_before > _CHECK_LIMIT:
+        report.notes.append("not checked: a second copy of a model this large may not fit the memory")
+        return
+    try:
+        result = checking.check(conversion, options)
+    except UsageError as error:
+        if options.data is not None:
+            raise
+        report.notes.append(f"not checked: {error}")
+        return
+    report.check = result.as_dict()
+    if not result.passed:
+        where = f"; the first layer that differs is '{result.first_diverging}'" if result.first_diverging else ""
+        raise CheckError(
+            f"{conversion.source}: the converted model gives other answers than allowed ({options.threshold:g}): "
+            f"{result}{where}"
+        )
 
 
 def _summary(value: Value) -> TensorSummary:

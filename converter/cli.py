@@ -64,6 +64,9 @@ def converter_lite(
     fp16: str = _flag("fp16", "off", "Store float32 weights as float16: on or off."),
     optimize: str = _flag("optimize", "general", "Optimisation: none or general."),
     infer: str = _flag("infer", "false", "Run the converted model once before it is written: true or false."),
+    check: str = _flag("check", "on", "Compare the converted model with an independent engine: on or off."),
+    check_data: str = _flag("checkData", "", "Inputs for that, a .npz with one array per input; random by default."),
+    check_threshold: str = _flag("checkThreshold", "", "Largest error allowed, relative to the largest output value."),
     save_type: str = _flag("saveType", "MINDIR_LITE", "Kind of file to write: MINDIR_LITE."),
     config_file: str = _flag("configFile", "", "Configuration file in ini format."),
     decrypt_key: str = _flag("decryptKey", "", "Key of an encrypted MINDIR, in hexadecimal digits."),
@@ -95,6 +98,9 @@ def converter_lite(
         "fp16": _choice("fp16", fp16, _ON_OFF),
         "optimize": _choice("optimize", optimize, {level: level for level in LEVELS}),
         "infer": _choice("infer", infer, _TRUE_FALSE),
+        "check": _choice("check", check, _ON_OFF),
+        "check_data": check_data or None,
+        "check_threshold": _positive("checkThreshold", check_threshold) if check_threshold else None,
         "decrypt_key": decrypt_key,
         "decrypt_mode": _choice("decryptMode", decrypt_mode, {mode: mode for mode in DECRYPT_MODES}),
     }
@@ -155,6 +161,16 @@ def _choice(flag: str, value: str, table: Mapping[str, T]) -> T:
     if value not in table:
         raise UsageError(f"--{flag}={value}: expected {' or '.join(name for name in table if name)}")
     return table[value]
+
+
+def _positive(flag: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"--{flag}={text}: expected a positive number")
+    return value
 
 
 def _refuse(flag: str, value: object, why: str) -> None:

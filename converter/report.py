@@ -33,6 +33,7 @@ class Report:
         seconds: of the whole conversion.
         stages: seconds of each stage.
         passes: what each optimisation pass did.
+        check: what the comparison with an independent witness found; empty when there was none.
         notes: everything the user should know, such as constants that stayed float32.
     """
 
@@ -48,6 +49,7 @@ class Report:
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     passes: list[dict[str, Any]] = field(default_factory=list)
+    check: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,6 +61,9 @@ class Report:
             f"{self.nodes_before} -> {self.nodes_after} nodes, "
             f"{readable_size(self.bytes_before)} -> {readable_size(self.bytes_after)}, {self.seconds:.2f} s"
         ]
+        if self.check:
+            worst = max(output["max_error"] for output in self.check["outputs"])
+            lines.append(f"checked against {self.check['witness']} on {self.check['data']}: error {worst:.1e}")
         return "\n".join(lines + [f"note: {note}" for note in self.notes])
 
 

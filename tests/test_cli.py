@@ -64,7 +64,8 @@ def test_converts_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     output = tmp_path / "model"
     assert main(flags(fmk="MINDIR", modelFile=MODEL, outputFile=output)) == 0
     captured = capsys.readouterr()
-    summary, success = captured.out.splitlines()
+    summary, checked, *_, success = captured.out.splitlines()
+    assert checked.startswith("checked against ")
     assert success == "CONVERT RESULT SUCCESS:0"
     assert f"{MODEL} (MINDIR) -> {output}.ms: " in summary
     assert captured.err == ""
@@ -283,7 +284,7 @@ def test_report_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert told["bytes_after"] == (tmp_path / "m.ms").stat().st_size
     assert told["bytes_before"] == MODEL.stat().st_size
     assert 0 < told["nodes_after"] < told["nodes_before"]
-    assert set(told["stages"]) == {"read", "optimize", "export", "write"}
+    assert set(told["stages"]) == {"read", "optimize", "export", "check", "write"}
     assert told["inputs"] == [{"name": "x", "dtype": "float32", "shape": [1, 8, 8, 3]}]
     capsys.readouterr()
     failure(capsys, flags(modelFile=tmp_path / "none.mindir", outputFile=tmp_path / "n", report=report))
@@ -297,7 +298,7 @@ def test_python_convert_returns_a_report_and_tells_of_its_progress(tmp_path: Pat
     assert report.fmk == "MINDIR"
     assert report.output == str(tmp_path / "m.ms")
     assert report.seconds > 0
-    assert [s for s in stages if s in report.stages] == ["read", "optimize", "export", "write"]
+    assert [s for s in stages if s in report.stages] == ["read", "optimize", "export", "check", "write"]
     assert len(stages) > 4
 
 

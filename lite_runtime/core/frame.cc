@@ -271,6 +271,11 @@ void Frame::prepare_and_lay_out() {
     slots_[i].block = arena.block_of[i];
     if (slots_[i].block >= 0) slots_[i].tensor.data = at(slots_[i].block);
   }
+  // An input that is never set reads as zeros.
+  for (uint32_t i : graph_->inputs) {
+    const Tensor& input = slots_[local(i)].tensor;
+    if (input.data != nullptr) std::memset(input.data, 0, input.bytes());
+  }
   for (Step& step : steps_) {
     if (step.scratch_block >= 0) step.node.scratch = at(step.scratch_block);
     step.node.running = true;

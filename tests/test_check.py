@@ -1,0 +1,101 @@
+"""A conversion is held against an independent engine before its file appears."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converter import exporter, passes
+from converter.check import Conversion, Options, check, compare
+from converter.cli import main
+from converter.errors import UsageError
+from converter.fmk import FmkType
+from converter.importers import load
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture
+def conv_net(tmp_path: Path) -> Path:
+    """x [1, 3, 9, 9] -> Conv -> Relu "middle" -> Conv -> y, with a batch of unknown size."""
+    random = np.random.default_rng(3)
+    helper = onnx.helper
+    weights = {
+        "w1": random.standard_normal((4, 3, 3, 3), np.float32),
+        "w2": random.standard_normal((2, 4, 3, 3), np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["first"]),
+        helper.make_node("Relu", ["first"], ["middle"]),
+        helper.make_node("Conv", ["middle", "w2"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 3, 9, 9])
+    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 2, 5, 5])
+    initializers = [onnx.numpy_helper.from_array(w, name) for name, w in weights.items()]
+    model = helper.make_model(helper.make_graph(nodes, "net", [x], [y], initializers))
+    model.ir_version, model.opset_import[0].version = 8, 13
+    path = tmp_path / "net.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def _conversion(path: Path, damage: str = "") -> Conversion:
+    model = load("ONNX", str(path))
+    passes.optimize(model)
+    for node in model.main.nodes:
+        if node.outputs[0].name == damage:
+            weight = node.inputs[1]
+            weight.data = np.array(weight.data) * 1.5
+    return Conversion(str(path), FmkType.ONNX, exporter.export(model), model, lambda: load("ONNX", str(path)))
+
+
+def test_right_model_passes(conv_net):
+    result = check(_conversion(conv_net), Options())
+    assert result.passed and result.witness == "ONNX Runtime"
+    assert result.outputs[0].max_error < 1e-5 and result.outputs[0].cosine > 0.99999
+
+
+def test_wrong_weights_fail_and_the_first_layer_is_named(conv_net):
+    result = check(_conversion(conv_net, damage="middle"), Options())
+    assert not result.passed and result.first_diverging == "middle"
+
+
+def test_given_data_by_name_and_in_order(conv_net, tmp_path):
+    x = np.random.default_rng(1).standard_normal((2, 3, 9, 9), np.float32)
+    for key in ("x", "anything"):
+        np.savez(tmp_path / "data.npz", **{key: x})
+        assert check(_conversion(conv_net), Options(data=tmp_path / "data.npz")).passed
+
+
+def test_data_of_wrong_shape_is_refused(conv_net, tmp_path):
+    np.savez(tmp_path / "data.npz", x=np.zeros((1, 3, 9), np.float32))
+    with pytest.raises(UsageError, match="cannot run the model"):
+        check(_conversion(conv_net), Options(data=tmp_path / "data.npz"))
+
+
+def test_command_line_reports_the_check(conv_net, tmp_path, capsys):
+    report = tmp_path / "report.json"
+    assert main([f"--modelFile={conv_net}", f"--outputFile={tmp_path / 'net'}", f"--report={report}"]) == 0
+    assert "checked against ONNX Runtime" in capsys.readouterr().out
+    found = json.loads(report.read_text())["check"]
+    assert found["passed"] and found["outputs"][0]["name"] == "y"
+
+
+def test_failed_check_writes_nothing(conv_net, tmp_path, capsys):
+    output = tmp_path / "net.ms"
+    arguments = [f"--modelFile={conv_net}", f"--outputFile={output}", "--checkThreshold=1e-12"]
+    assert main(arguments) == 9
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "other answers" in error and not output.exists()
+    assert main([*arguments, "--check=off"]) == 0 and output.exists()
+
+
+def test_shapes_and_values_that_are_not_finite():
+    a = np.array([1.0, np.nan, np.inf])
+    assert compare("y", a, a.copy()).max_error == 0
+    assert compare("y", a, np.array([1.0, np.inf, np.nan])).max_error == np.inf
+    assert compare("y", np.zeros((2, 3)), np.zeros((3, 2))).max_error == np.inf
