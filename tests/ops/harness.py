@@ -20,11 +20,13 @@ def run_op(
     attrs: Mapping[str, Any] | None = None,
     n_outputs: int = 1,
     constant: Sequence[int] = (),
+    inner: bool = False,
     threads: int = 1,
     repeats: int = 1,
 ) -> list[np.ndarray]:
     """The outputs of one node. ``constant`` lists the inputs the model holds as constants; the others
-    are fed, ``repeats`` times over."""
+    are fed, ``repeats`` times over. With ``inner`` a copying node stands between them and the node, so that
+    they die there and their memory may be used again at once."""
     graph = Graph("op")
     values, feeds = [], []
     for i, array in enumerate(np.asarray(array) for array in inputs):
@@ -33,6 +35,8 @@ def run_op(
         else:
             values.append(graph.add_input(f"x{i}", DataType.of(array.dtype), array.shape))
             feeds.append(array)
+            if inner:
+                values[-1] = graph.add("ReverseV2", [values[-1]], f"copy{i}").output
     node = graph.add(op, values, "node", outputs=n_outputs, **(attrs or {}))
     graph.outputs = list(node.outputs)
     session = _native.Session(_native.Model.from_buffer(export(Model([graph], "test"))), threads=threads)
@@ -67,18 +71,19 @@ class Case:
         return [np.asarray(array) for array in found]
 
 
-# How the operands reach the node: all fed, all constant (computed once, while planning), or the first one
-# fed and the others constant, as in most models. float16 is always fed: the loader widens such constants.
-MODES = ("fed", "constant", "mixed")
+# How the operands reach the node: all fed, all constant (computed once, while planning), the first one fed
+# and the others constant, as in most models, or all results of other nodes. float16 is never constant: the
+# loader widens such constants.
+MODES = ("fed", "constant", "mixed", "inner")
 
 
 def check(case: Case, mode: str = "fed", threads: int = 1) -> None:
     """Runs a case and compares every output with what is expected, dtype and shape included."""
     inputs = [np.asarray(array) for array in case.inputs]
-    candidates = {"fed": range(0), "constant": range(len(inputs)), "mixed": range(1, len(inputs))}[mode]
+    candidates = {"constant": range(len(inputs)), "mixed": range(1, len(inputs))}.get(mode, range(0))
     constant = [i for i in candidates if inputs[i].dtype != np.float16]
     expected = case.outputs()
-    actual = run_op(case.op, inputs, case.attrs, len(expected), constant, threads)
+    actual = run_op(case.op, inputs, case.attrs, len(expected), constant, mode == "inner", threads)
     for a, e in zip(actual, expected):
         compare(a, e, case.tolerance)
 

@@ -160,7 +160,7 @@ def test_operands(case: Case, mode: str) -> None:
 
 @pytest.mark.parametrize("case", integer_cases() + half_cases(), ids=str)
 def test_types(case: Case) -> None:
-    check(case)
+    check(case, "inner")
 
 
 def test_comparison_with_nan() -> None:

@@ -89,7 +89,7 @@ def corner_cases() -> list[Case]:
     return cases
 
 
-@pytest.mark.parametrize("mode", ("fed", "constant"))
+@pytest.mark.parametrize("mode", ("fed", "constant", "inner"))
 @pytest.mark.parametrize("case", function_cases(), ids=str)
 def test_functions(case: Case, mode: str) -> None:
     check(case, mode)
@@ -97,7 +97,7 @@ def test_functions(case: Case, mode: str) -> None:
 
 @pytest.mark.parametrize("case", other_type_cases() + corner_cases(), ids=str)
 def test_types_and_corners(case: Case) -> None:
-    check(case)
+    check(case, "inner")
 
 
 def test_threads() -> None:
@@ -153,7 +153,7 @@ def cast_corner_cases() -> list[Case]:
 
 @pytest.mark.parametrize("case", cast_cases(), ids=str)
 def test_cast(case: Case) -> None:
-    check(case, "mixed")
+    check(case, "inner")
 
 
 @pytest.mark.parametrize("mode", MODES)
