@@ -59,6 +59,7 @@ FLIPS: list[tuple[str, dict[str, Any], list[Any]]] = [
     ("Reshape", {}, [(2, 8, 3, 5), ints(2, 8, 15)]),
     ("Reshape", {}, [(1, 8, 1, 1), ints(1, 8)]),
     ("ReverseV2", {"axis": [1]}, [(2, 3, 4)]),
+    ("ScaleFusion", {"axis": -1}, [(2, 3, 4), RNG.normal(size=4).astype(np.float32)]),
     ("SliceFusion", {"axes": [0, 1, 2]}, [(2, 3, 4), ints(0, 1, 2), ints(2, 2, 1)]),
     ("Softmax", {"axis": [1]}, [(2, 3, 4, 5)]),
     ("Softmax", {"axis": [-1]}, [(2, 3, 4, 5)]),

@@ -338,6 +338,15 @@ def test_one_weight_of_two_layers_is_rescaled_for_one() -> None:
     assert net.check(fold_affine) == ["MatMulFusion", "MatMulFusion"]
 
 
+@pytest.mark.parametrize("second", [*AFFINE])
+@pytest.mark.parametrize("first", [a for a in AFFINE if a != "Add and activation"])
+def test_affine_operators_in_a_row_are_one_scale(first: str, second: str) -> None:
+    net = Net(2, 3, 5, 6)
+    y = AFFINE[second](net, AFFINE[first](net, net.add("Abs", net.x), 6), 6)
+    net.finish(net.add("Abs", y))
+    assert net.check(fold_affine) == ["Abs", "ScaleFusion", "Abs"]
+
+
 def test_a_lone_batch_norm_is_one_scale() -> None:
     net = Net(1, 3, 3, 4)
     net.finish(net.add("Abs", batch_norm(net, net.x, 4)))

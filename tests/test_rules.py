@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from converter.engine import evaluate, infer_shapes
-from converter.ir.graph import Graph, Model, Value
+from converter.ir.graph import Graph, Model, Value, attribute_fields
 from converter.ir.verify import verify
 from converter.passes.pattern import Attr, Const, Expr, OneOf, Pattern, Rule, Var, apply_rules
 from converter.passes.rules import RULES
@@ -98,13 +98,14 @@ class Builder:
     def _expr(self, expr: Pattern) -> Value:
         assert isinstance(expr, Expr)
         args = expr.args[::-1] if self._flipped and expr.commutative else expr.args
-        attrs = {name: self._attribute(given) for name, given in expr.attrs.items()}
+        attrs = {name: self._attribute(expr.op, name, given) for name, given in expr.attrs.items()}
         return self.graph.add(expr.op, [self.value(arg) for arg in args], f"node_{len(self._made)}", **attrs).output
 
-    def _attribute(self, given: Any) -> Any:
+    def _attribute(self, op: str, name: str, given: Any) -> Any:
         if isinstance(given, Attr):
             return self._rule.example[given.name]
-        return next(v for v in (0.0, 1.0, 3.4e38) if given(v)) if callable(given) else given
+        candidates = (attribute_fields(op)[name].default, 1.0, 3.4e38)
+        return next(v for v in candidates if given(v)) if callable(given) else given
 
 
 CASES = [

@@ -174,17 +174,21 @@ _LINEAR: dict[str, _Linear] = {
 
 
 def fold_affine(graph: Graph) -> bool:
-    """Folds each affine node whose input is the private result of a linear node with constant weights."""
+    """Folds each affine node into the linear or affine node before it, where nothing else reads that."""
     modified = False
     for node in graph.nodes:
         if node.dead or node.op not in _AFFINE:
             continue
         affine = _AFFINE[node.op](node)
-        linear = None if affine is None else affine.source.producer
-        if affine is None or linear is None or linear.op not in _LINEAR:
+        before = None if affine is None else affine.source.producer
+        if affine is None or before is None or only_use(graph, affine.source) is not node or has_activation(before):
             continue
-        if only_use(graph, affine.source) is node and _fold(graph, linear, node, affine):
-            modified = True
+        if any(v.quant for v in (*before.outputs, *node.outputs)):
+            continue
+        if before.op in _LINEAR:
+            modified |= _fold(graph, before, node, affine)
+        elif before.op in _AFFINE:
+            modified |= _merge(graph, before, node, affine)
     return modified
 
 
@@ -192,11 +196,9 @@ def _fold(graph: Graph, linear: Node, node: Node, affine: Affine) -> bool:
     table = _LINEAR[linear.op]
     x, weight, *rest = linear.inputs
     channels = table.channels(linear)
-    if has_activation(linear) or channels is None or len(rest) > 1 or linear.quant_type != "QUANT_NONE":
+    if channels is None or len(rest) > 1 or linear.quant_type != "QUANT_NONE":
         return False
     if affine.scale.size not in (1, channels) or affine.shift.size not in (1, channels):
-        return False
-    if any(v.quant for v in (*linear.outputs, *node.outputs)):
         return False
     bias = _channels(rest[0], 1) if rest else np.zeros(1)
     rescales = bool((affine.scale != 1).any())
@@ -220,6 +222,31 @@ def _fold(graph: Graph, linear: Node, node: Node, affine: Affine) -> bool:
     return True
 
 
+def _merge(graph: Graph, before: Node, node: Node, second: Affine) -> bool:
+    """Two affine nodes are one ScaleFusion."""
+    first = _AFFINE[before.op](before)
+    if first is None or first.source.rank not in (2, 3, 4) or len(before.outputs) != 1:
+        return False
+    channels = (first.source.shape or ())[-1]
+    sizes = {v.size for v in (first.scale, first.shift, second.scale, second.shift)} - {1, channels}
+    if sizes or channels < 1:
+        return False
+    scale, shift = first.scale * second.scale, first.shift * second.scale + second.shift
+    new = _scale_node(graph, node, first.source, np.broadcast_to(scale, channels), np.broadcast_to(shift, channels))
+    new.name, new.source = before.name, before.source
+    return True
+
+
+def _scale_node(graph: Graph, node: Node, source: Value, scale: np.ndarray, shift: np.ndarray) -> Node:
+    """Puts a ScaleFusion over the last axis in a node's place."""
+    constants = [
+        graph.constant(f"{node.name}_{name}", data.astype(np.float32))
+        for name, data in (("scale", scale), ("shift", shift))
+    ]
+    attrs = {"activation_type": node.attrs["activation_type"]} if has_activation(node) else {}
+    return replace_node(graph, node, "ScaleFusion", [source, *constants], axis=(source.rank or 0) - 1, **attrs)
+
+
 def scale_batch_norms(graph: Graph) -> bool:
     """A batch normalisation with nothing to fold into is one ScaleFusion."""
     modified = False
@@ -230,10 +257,7 @@ def scale_batch_norms(graph: Graph) -> bool:
         shape = node.inputs[1].shape
         if affine is None or affine.source.rank is None or shape is None or len(node.outputs) != 1:
             continue
-        constants = [
-            graph.constant(f"{node.name}_{name}", np.broadcast_to(data, shape).astype(np.float32))
-            for name, data in (("scale", affine.scale), ("shift", affine.shift))
-        ]
-        replace_node(graph, node, "ScaleFusion", [affine.source, *constants], axis=affine.source.rank - 1)
+        scale, shift = (np.broadcast_to(v, shape) for v in (affine.scale, affine.shift))
+        _scale_node(graph, node, affine.source, scale, shift)
         modified = True
     return modified

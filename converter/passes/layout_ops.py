@@ -165,6 +165,18 @@ def _never(_: Node) -> bool:
     return False
 
 
+def _scale(_: Graph, node: Node, perm: Perm) -> Flip | None:
+    """ScaleFusion by vectors along one axis."""
+    axes = _axes([node.attr("axis")], len(perm))
+    if axes is None or any(v.rank != 1 or not v.is_const for v in node.inputs[1:]):
+        return None
+
+    def apply() -> None:
+        node.attrs["axis"] = inverse(perm)[axes[0]]
+
+    return Flip((0,), (perm,), apply)
+
+
 def _softmax(_: Graph, node: Node, perm: Perm) -> Flip | None:
     axes = _axes(node.attr("axis") or [-1], len(perm))
     if axes is None:
@@ -465,6 +477,7 @@ _HANDLERS: dict[str, Handler] = {
     "ReduceFusion": _reduce,
     "Reshape": _reshape,
     "ReverseV2": _reverse,
+    "ScaleFusion": _scale,
     "Shape": _shape,
     "SliceFusion": _slice,
     "Softmax": _softmax,

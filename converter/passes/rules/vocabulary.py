@@ -6,6 +6,7 @@ from converter.ir.graph import Value
 from converter.passes.pattern import Const, Op, Var
 
 Add = Op("AddFusion", commutative=True)
+BiasAdd = Op("BiasAdd")
 Sub = Op("SubFusion")
 Mul = Op("MulFusion", commutative=True)
 Div = Op("DivFusion")
