@@ -127,7 +127,7 @@ def _common_shape(shapes: Sequence[Shape]) -> Shape:
 
 def translated(source: str, error: LiteRuntimeError) -> ConvertError:
     """The runtime's failure as a failure of the conversion."""
-    message = str(error)
+    message = str(error).removeprefix("model: ")  # what the runtime calls a model without a file
     if not isinstance(error, UnsupportedModelError):
         return InvalidGraphError(f"{source}: {message}" if source else message)
     match = _NODE_IN_MESSAGE.search(message)

@@ -61,6 +61,13 @@ def test_there_and_back_is_a_reshape() -> None:
     assert "Transpose" not in moved(model)
 
 
+def test_a_transpose_of_too_many_dimensions_loses_some() -> None:
+    """Two dimensions have one element; of the others two groups change places."""
+    model = chain((2, 3, 1, 2, 2, 1, 3), ("Transpose", [4, 6, 2, 0, 1, 5, 3]))
+    assert moved(model) == ["Reshape", "Transpose", "Reshape"]
+    assert model.main.nodes[1].inputs[0].shape == (12, 6)
+
+
 def test_reshape_across_dimensions_is_left_alone() -> None:
     model = chain((5, 6), ("Transpose", [1, 0]), ("Reshape", [10, 3]), ("Transpose", [1, 0]))
     assert moved(model) == ["Transpose", "Reshape", "Transpose"]

@@ -376,6 +376,18 @@ def test_other_activations_and_operators_are_not_fused() -> None:
     net.check(fuse_activation, changes=False)
 
 
+def test_activations_are_not_fused_across_quantisation_or_for_integers() -> None:
+    for spoil in ("quant", "dtype"):
+        net = Net(2, 4)
+        net.finish(net.add("Activation", net.add("AddFusion", net.x, floats(4)), activation_type="RELU"))
+        inner = net.graph.nodes[0].output
+        if spoil == "quant":
+            inner.quant = [QuantParam(0.5)]
+        else:
+            inner.dtype = DataType.INT32
+        assert not fuse_activation(net.graph)
+
+
 # ---- legalisation ----
 
 

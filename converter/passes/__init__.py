@@ -64,7 +64,7 @@ _GENERAL = (
             Pass("rewrite patterns", each_graph(_rewrite_patterns), needs_types=True),
             Pass("merge equal nodes", each_graph(merge_equal_nodes)),
             Pass("fold affine", each_graph(fold_affine), needs_types=True),
-            Pass("fuse activations", each_graph(fuse_activation)),
+            Pass("fuse activations", each_graph(fuse_activation), needs_types=True),
             Pass("merge transposes", each_graph(merge_transposes), needs_types=True),
             Pass("choose layouts", each_graph(choose_layouts), needs_types=True),
             Pass("merge views", each_graph(merge_views), needs_types=True),
@@ -79,7 +79,7 @@ _GENERAL = (
         (
             Pass("remove no-ops", each_graph(remove_no_ops), needs_types=True),
             Pass("merge views", each_graph(merge_views), needs_types=True),
-            Pass("fuse activations", each_graph(fuse_activation)),
+            Pass("fuse activations", each_graph(fuse_activation), needs_types=True),
         )
     ),
     Pass("merge equal constants", merge_equal_constants),

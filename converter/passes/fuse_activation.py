@@ -30,6 +30,8 @@ def fuse_activation(graph: Graph) -> bool:
         below = value.producer
         if below is None or below.op not in _FUSING or has_activation(below) or only_use(graph, value) is not node:
             continue
+        if not value.dtype.name.startswith("FLOAT") or value.quant or node.output.quant:
+            continue
         attrs = {**below.attrs, "activation_type": node.attr("activation_type")}
         new = replace_node(graph, node, below.op, below.inputs, below.quant_type, **attrs)
         new.name, new.source = below.name, below.source

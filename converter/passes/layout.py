@@ -328,5 +328,6 @@ def _transposed(graph: Graph, value: Value, perm: Perm, layout: int) -> Value:
     else:
         constant = graph.constant(f"{name}_perm", np.array(perm, np.int32))
         node = graph.add("Transpose", [value, constant], name)
-    node.output.dtype, node.output.shape = value.dtype, shape
+    copy_type(node.output, value)
+    node.output.shape = shape
     return node.output

@@ -16,7 +16,7 @@ import numpy as np
 
 from converter.ir.graph import Graph, Node, Value
 from converter.passes.reshape_layout import permuted_reshape
-from converter.passes.rewrite import ints, is_plain, is_static, open_batch, shape_constant
+from converter.passes.rewrite import copy_type, ints, is_plain, is_static, open_batch, shape_constant
 
 Perm = tuple[int, ...]
 
@@ -402,7 +402,7 @@ def _shape(graph: Graph, node: Node, perm: Perm) -> Flip | None:
         old.name = f"{name}_permuted"
         readers = list(old.uses)
         result = graph.add("Gather", [old, order, axis], f"{node.name}_reorder", outputs=[name], source=node.source)
-        result.output.dtype, result.output.shape = old.dtype, old.shape
+        copy_type(result.output, old)
         for reader, index in readers:
             reader.set_input(index, result.output)
         graph.outputs = [result.output if v is old else v for v in graph.outputs]

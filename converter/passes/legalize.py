@@ -10,7 +10,7 @@ import numpy as np
 from converter.errors import InvalidGraphError
 from converter.importers.layout import channels_first_perm, channels_last_perm
 from converter.ir.graph import Graph, Model, Node, Value
-from converter.passes.rewrite import copy_value
+from converter.passes.rewrite import copy_type, copy_value
 from lite_runtime.types import DataType
 
 _INT32 = np.iinfo(np.int32)
@@ -31,7 +31,7 @@ def channels_last_inputs(model: Model) -> bool:
         perm = graph.constant(f"{name}_perm", np.array(channels_first_perm(4), np.int32))
         node = graph.add("Transpose", [value, perm], name, source=value.name)
         result = node.output
-        result.dtype, result.shape = value.dtype, value.shape
+        copy_type(result, value)
         value.shape = tuple(value.shape[axis] for axis in channels_last_perm(4))
         for reader, index in readers:
             reader.set_input(index, result)
@@ -204,7 +204,7 @@ def _pad_before(graph: Graph, node: Node, pads: list[int]) -> None:
     paddings = np.array([[0, 0], pads[:2], pads[2:], [0, 0]], np.int32)
     constant = graph.constant(f"{name}_sizes", paddings)
     result = graph.add("PadFusion", [source, constant], name, source=node.source, padding_mode="CONSTANT").output
-    result.dtype = source.dtype
+    copy_type(result, source)
     if source.shape is not None:
         result.shape = tuple(d if d < 0 else d + int(p.sum()) for d, p in zip(source.shape, paddings))
     node.set_input(0, result)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from converter.ir.graph import Graph, Node
-from converter.passes.rewrite import VIEWS, is_static, only_use, replace_node, shape_constant
+from converter.passes.rewrite import VIEWS, copy_type, is_static, only_use, replace_node, shape_constant
 from converter.passes.transposes import permutation
 
-_MAX_RANK = 6  # what MindSpore Lite's Transpose is made for
+_MAX_RANK = 6  # MindSpore Lite computes Transposes of more dimensions wrongly
 
 
 class _Atom:
@@ -37,13 +37,17 @@ class _Atom:
 
 
 def merge_movements(graph: Graph) -> bool:
-    """Shortens chains in which two or more Transposes are read by nothing but the next link."""
+    """Shortens chains in which two or more Transposes are read by nothing but the next link.
+
+    A lone Transpose of more dimensions than the runtimes take loses those that move together.
+    """
     modified = False
     for node in graph.nodes:
         if node.dead or not _is_movement(node) or _continues(graph, node):
             continue
         chain = _chain(graph, node)
-        if sum(n.op == "Transpose" for n in chain) < 2:
+        ranks = [n.inputs[0].rank or 0 for n in chain if n.op == "Transpose"]
+        if len(ranks) < 2 and max(ranks, default=0) <= _MAX_RANK:
             continue
         movement = composed(chain)
         if movement is not None and len(movement[1]) <= _MAX_RANK:
@@ -140,10 +144,12 @@ def _replace(graph: Graph, chain: list[Node], shape: list[int], perm: list[int])
     value = graph.add(
         "Reshape", [source, shape_constant(graph, f"{name}_shape", shape)], name, source=last.source
     ).output
-    value.dtype, value.shape = source.dtype, tuple(shape)
+    copy_type(value, source)
+    value.shape = tuple(shape)
     if perm != list(range(len(perm))):
         constant = graph.constant(f"{name}_perm", np.array(perm, np.int32))
         transpose = graph.add("Transpose", [value, constant], f"{name}_transpose", source=last.source)
-        transpose.output.dtype, transpose.output.shape = source.dtype, tuple(shape[axis] for axis in perm)
+        copy_type(transpose.output, source)
+        transpose.output.shape = tuple(shape[axis] for axis in perm)
         value = transpose.output
     replace_node(graph, last, "Reshape", [value, shape_constant(graph, f"{last.name}_shape", target)])

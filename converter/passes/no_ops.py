@@ -53,7 +53,7 @@ def remove_no_ops(graph: Graph) -> bool:
         if does_nothing is None or node.dead or len(node.outputs) != 1:
             continue
         source = node.inputs[0]
-        same = is_static(source) and source.shape == node.output.shape
+        same = is_static(source) and source.shape == node.output.shape and source.quant == node.output.quant
         if same and not source.is_const and does_nothing(node):
             modified |= replace_value(graph, node.output, source)
     return modified

@@ -6,7 +6,7 @@ The left side is matched against the graph from its outermost operator inwards, 
 its place. The engine takes care of what every rule needs: operands of commutative operators in any order;
 inner results must have no other reader and be no graph output; attributes a pattern does not mention must
 have their default; a number matches a constant that holds just it and does not change the result's rank;
-a pattern object that appears twice is one node; quantised constants match nothing.
+a pattern object that appears twice is one node; quantised values match nothing.
 
 The result of the right side keeps the name of what it replaces.
 """
@@ -300,10 +300,12 @@ def _keeps_rank(expr: Expr, node: Node) -> bool:
 
 
 def _is_private(graph: Graph, match: Match) -> bool:
-    """Inner results are read inside the match only."""
+    """Inner results are read inside the match only; nothing is quantised."""
     covered = set(match.nodes.values())
     root = match.root
     for node in covered:
+        if node.output.quant:
+            return False
         if node is root:
             continue
         if graph.is_output(node.output) or any(reader not in covered for reader, _ in node.output.uses):

@@ -46,7 +46,8 @@ def ints(value: Value) -> list[int] | None:
 
 
 def copy_type(target: Value, source: Value) -> None:
-    target.dtype, target.shape = source.dtype, source.shape
+    """Data type, shape and quantisation."""
+    target.dtype, target.shape, target.quant = source.dtype, source.shape, source.quant
 
 
 def replace_value(graph: Graph, old: Value, new: Value) -> bool:
@@ -71,7 +72,6 @@ def replace_node(
     new.quant_type = node.quant_type if quant_type is None else quant_type
     for old, result in zip(node.outputs, new.outputs):
         copy_type(result, old)
-        result.quant = old.quant
         graph.replace(old, result)
     return new
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from converter.ir.graph import Graph, Node, Value
 from converter.passes.rewrite import (
+    copy_type,
     ints,
     is_plain,
     is_static,
@@ -128,7 +129,7 @@ def _absorb_rows(graph: Graph, node: Node, flatten: Node, transpose: Node) -> bo
         flatten.name,
         source=flatten.source,
     )
-    reshaped.output.dtype, reshaped.output.shape = flatten.output.dtype, flat
+    copy_type(reshaped.output, flatten.output)
     inputs: list[Value] = [reshaped.output, graph.constant(weight.name, data), *node.inputs[2:]]
     replace_node(graph, node, node.op, inputs, **node.attrs)
     return True
