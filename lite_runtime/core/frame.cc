@@ -255,7 +255,10 @@ void Frame::prepare_and_lay_out() {
         // Other than for a view, elements must not move: a broadcast operand of wider elements is no place.
         const bool same_count = slots_[in].tensor.count() == slots_[out].tensor.count();
         const bool fits = arena.block_of[in] >= 0 && slots_[in].tensor.bytes() == bytes && (is_view || same_count);
-        if (fits && (is_view || arena.dies_at(in, s))) block = arena.join(in, last);
+        // Another operand in the same memory (the same tensor, or a view of it) may still be read.
+        const auto uses = std::count_if(step.in.begin(), step.in.end(),
+                                        [&](uint32_t i) { return arena.block_of[i] == arena.block_of[in]; });
+        if (fits && (is_view || (uses == 1 && arena.dies_at(in, s)))) block = arena.join(in, last);
         step.done = fits && is_view;
       }
       arena.block_of[out] = block >= 0 ? block : arena.add(bytes, s, last);

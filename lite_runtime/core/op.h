@@ -86,7 +86,8 @@ class Op {
 
   // Output 0 is input 0 with another shape: the planner lets them share storage, run() is then skipped.
   virtual bool is_view() const { return false; }
-  // Output 0 may be written over input i when that input dies here (same byte size); -1: never.
+  // Output 0 may be written over input i when that input dies here, has as many elements of the same size,
+  // and shares its memory with no other input; -1: never.
   virtual int overwrites() const { return -1; }
   // Outputs depend on the inputs' shapes only (Shape, Rank, ...), so they are known at plan time.
   virtual bool from_shapes() const { return false; }

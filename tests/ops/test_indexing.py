@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from harness import MODES, Case, check, run_op
 
+from converter.exporter import export
+from converter.ir.graph import Graph, Model
+from lite_runtime import _native
 from lite_runtime.errors import ExecutionError, ShapeError, UnsupportedModelError
+from lite_runtime.types import DataType
 
 RNG = np.random.default_rng(5)
 TYPES = (np.bool_, np.int8, np.uint16, np.float16, np.float32, np.int32, np.float64, np.int64)
@@ -160,3 +164,17 @@ def test_refusals(op: str, inputs: list[np.ndarray], attrs: dict, error: type, m
     for constant in ((), range(1, len(inputs)), range(len(inputs))):
         with pytest.raises(error, match=message):
             run_op(op, inputs, attrs, constant=tuple(constant))
+
+
+def test_updates_from_the_tensor_itself() -> None:
+    """Rows change places: the result must not be written over the tensor that the updates are read from."""
+    x = data((4, 3))
+    graph = Graph("swap")
+    fed = graph.add_input("x", DataType.FLOAT32, x.shape)
+    copy = graph.add("ReverseV2", [fed], "copy").output
+    rows = graph.constant("rows", I32([[1], [2], [3], [0]]))
+    graph.outputs = [graph.add("ScatterNdUpdate", [copy, rows, copy], "node").output]
+    session = _native.Session(_native.Model.from_buffer(export(Model([graph], "test"))))
+    session.set_input(0, x)
+    session.run()
+    np.testing.assert_array_equal(session.output_value(0), x[[3, 0, 1, 2]])

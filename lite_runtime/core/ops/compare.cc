@@ -55,10 +55,6 @@ class LogicOp : public BinaryOp {
 
 template <class F, bool kExchange = false>
 class Compare : public LogicOp {
- public:
-  // A result of the operand's size may have more and smaller elements: four of bool for one of float32.
-  int overwrites() const override { return -1; }
-
  protected:
   BinaryRow row(DType dtype) const override {
     constexpr bool kAnyOrder = std::is_same_v<F, Equal> || std::is_same_v<F, NotEqual>;
