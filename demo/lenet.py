@@ -93,7 +93,9 @@ def main() -> None:
 
     wrong = np.flatnonzero(said != labels)
     shown = np.concatenate([np.arange(3), wrong[:1]])
-    console.print(terminal_picture(images[shown], said[shown], labels[shown]), soft_wrap=True)
+    per_line = max(1, console.width // 29)
+    for part in np.split(shown, range(per_line, len(shown), per_line)):
+        console.print(terminal_picture(images[part], said[part], labels[part]), soft_wrap=True)
     sheet = np.concatenate([np.arange(40 - len(wrong[:8])), wrong[:8]])
     save_picture(OUTPUT / "digits.png", images[sheet], said[sheet], labels[sheet])
     console.print(f"\n{OUTPUT.name}/digits.png shows {len(sheet)} digits, the last {len(wrong[:8])} are misread ones.")
