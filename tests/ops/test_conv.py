@@ -42,9 +42,17 @@ CONV: list[tuple[tuple[int, ...], int, tuple[int, int], dict[str, Any]]] = [
     ((1, 4, 9, 8), 8, (2, 2), {"group": 8, "stride": [2, 4]}),  # gaps between windows
     ((1, 1, 200, 6), 6, (1, 5), {"group": 6, "pad_mode": "SAME"}),  # one row, cut into pieces
     ((1, 1, 1, 300), 500, (1, 1), {}),  # a single pixel: the threads share the columns
-    ((1, 14, 14, 200), 190, (3, 3), {"pad_mode": "SAME"}),  # weights beyond the cache
+    ((1, 28, 28, 200), 190, (3, 3), {"pad_mode": "SAME", "stride": [2, 2]}),  # weights beyond the cache
     ((1, 3, 3, 1), 1, (3, 3), {}),
 ]
+# Large enough for Winograd's algorithm, whose transforms cancel digits: they cost about one decimal.
+WINOGRAD: list[tuple[tuple[int, ...], int, tuple[int, int], dict[str, Any]]] = [
+    ((1, 14, 14, 200), 190, (3, 3), {"pad_mode": "SAME"}),
+    ((1, 30, 29, 32), 33, (3, 3), {"pad_mode": "VALID"}),
+    ((2, 19, 33, 40), 48, (3, 3), {"pad_list": [0, 1, 2, 0]}),
+    ((1, 40, 41, 24), 25, (3, 3), {"pad_list": [5, 4, 1, 3]}),
+]
+WINOGRAD_TOLERANCE = 2e-5
 
 
 def onnx_conv(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, attrs: dict[str, Any]) -> np.ndarray:
@@ -63,12 +71,13 @@ def onnx_conv(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, attrs: dict[st
 
 
 def conv_cases() -> Iterator[Case]:
-    for shape, out, kernel, attrs in CONV:
+    rows = [(*row, TOLERANCE) for row in CONV] + [(*row, WINOGRAD_TOLERANCE) for row in WINOGRAD]
+    for shape, out, kernel, attrs, tolerance in rows:
         x, w = uniform(*shape), uniform(out, *kernel, shape[3] // attrs.get("group", 1))
         name = f"{list(shape)}x{out}{list(kernel)} {attrs}".replace(" ", "")
         for b in (uniform(out), None):
             inputs = (x, w) if b is None else (x, w, b)
-            yield Case("Conv2DFusion", inputs, onnx_conv(x, w, b, attrs), attrs, TOLERANCE, f"{name}-{len(inputs)}")
+            yield Case("Conv2DFusion", inputs, onnx_conv(x, w, b, attrs), attrs, tolerance, f"{name}-{len(inputs)}")
 
 
 CONV_CASES = list(conv_cases())
@@ -81,39 +90,44 @@ def test_convolution(case: Case, mode: str, threads: int) -> None:
     check(case, mode, threads)
 
 
-SIGMOID = lambda y: 1 / (1 + np.exp(-y))  # noqa: E731
-ACTIVATIONS = {
+def sigmoid(y: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-y))
+
+
+ACTIVATIONS: dict[str, Any] = {
     "RELU": lambda y: np.maximum(y, 0),
     "RELU6": lambda y: np.clip(y, 0, 6),
     "RELU1": lambda y: np.clip(y, -1, 1),
-    "SIGMOID": SIGMOID,
+    "SIGMOID": sigmoid,
     "TANH": np.tanh,
     "HSWISH": lambda y: y * np.clip(y + 3, 0, 6) / 6,
     "HSIGMOID": lambda y: np.clip(y + 3, 0, 6) / 6,
-    "SWISH": lambda y: y * SIGMOID(y),
+    "SWISH": lambda y: y * sigmoid(y),
 }
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("op", ["ordinary", "columns", "depthwise", "transposed", "transposed depthwise"])
+@pytest.mark.parametrize("op", ["ordinary", "columns", "winograd", "depthwise", "transposed", "transposed depthwise"])
 def test_fused_activation(op: str, activation: str, threads: int) -> None:
     group = 9 if "depthwise" in op else 1
-    shape = (1, 1, 1, 9) if op == "columns" else (2, 6, 7, 9)
+    shape = {"columns": (1, 1, 1, 9), "winograd": (1, 30, 31, 30)}.get(op, (2, 6, 7, 9))
     kernel = (1, 1) if op == "columns" else (3, 3)
-    # Weights large enough that the results cover the range where the functions bend.
-    out = {"ordinary": 5, "columns": 400, "transposed": 11}.get(op, 9)
+    # Weights of a size that makes the results cover the range where the functions bend.
+    scale = np.float32(0.5 if op == "winograd" else 3)
+    out = {"ordinary": 5, "columns": 400, "winograd": 35, "transposed": 11}.get(op, 9)
     attrs: dict[str, Any] = {"group": group, "pad_mode": "SAME"}
     if op.startswith("transposed"):
-        x, w, b = uniform(*shape), 3 * uniform(9, *kernel, out // group), uniform(out)
+        x, w, b = uniform(*shape), scale * uniform(9, *kernel, out // group), uniform(out)
         attrs = {"group": group, "stride": [2, 2]}
         plain, name = onnx_transpose(x, w, b, attrs), "Conv2dTransposeFusion"
     else:
-        x, w, b = uniform(*shape), 3 * uniform(out, *kernel, 9 // group), uniform(out)
+        x, w, b = uniform(*shape), scale * uniform(out, *kernel, shape[3] // group), uniform(out)
         plain, name = onnx_conv(x, w, b, attrs), "Conv2DFusion"
     expected = ACTIVATIONS[activation](plain.astype(np.float64)).astype(np.float32)
     # The functions cut off large values, so the sums' errors weigh more against the largest result.
-    check(Case(name, (x, w, b), expected, {**attrs, "activation_type": activation}, 3 * TOLERANCE), "mixed", threads)
+    tolerance = 5 * WINOGRAD_TOLERANCE if op == "winograd" else 3 * TOLERANCE
+    check(Case(name, (x, w, b), expected, {**attrs, "activation_type": activation}, tolerance), "mixed", threads)
 
 
 # x (NHWC), out channels, kernel, and what differs from stride 1, dilation 1, group 1, no padding.
