@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kChunk = 512;    // elements of a buffer on the stack
 constexpr int64_t kGrain = 16384;  // elements worth a thread
-constexpr int64_t kShortRow = 64;  // rows below this are repeated to make longer ones
+constexpr int64_t kShortRow = 257;  // rows below this are repeated to make longer ones
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 bool same_quantization(const Tensor& a, const Tensor& b) {

@@ -80,26 +80,57 @@ class PadOp : public Op {
     const Tensor& in = *node.in[0];
     Tensor& out = *node.out[0];
     const size_t size = dtype_size(in.dtype);
+    const Inside inside = copy_inside(node);
     const uint64_t bits = padding_bits(in, static_cast<double>(node.attr<schema::PadFusion>()->constant_value()));
-    fill_elements(out.data, out.count(), node.has(2) ? node.in[2]->data : &bits, size);
+    const void* value = node.has(2) ? node.in[2]->data : &bits;
+    // The borders of axis d: inside along the axes before it, whole along those after it.
+    const Steps to(out.shape);
+    for (int d = 0; d < in.shape.rank(); ++d) {
+      const int64_t edges[][2] = {{0, inside.begin[d]}, {inside.end[d], out.shape[d]}};
+      for (const auto& edge : edges) {
+        CopyLoops loops;
+        int64_t first = edge[0] * to[d];
+        for (int e = 0; e < in.shape.rank(); ++e) {
+          const int64_t inner = inside.end[e] - inside.begin[e];
+          if (e < d) first += inside.begin[e] * to[e];
+          loops.add({e < d ? inner : e == d ? edge[1] - edge[0] : out.shape[e], {0, to[e]}});
+        }
+        if (!loops.empty())
+          copy_strided(loops, value, out.as<char>() + first * static_cast<int64_t>(size), size, node.pool);
+      }
+    }
+  }
+
+  // The part of the result that comes from the input, per axis.
+  struct Inside {
+    int64_t begin[LR_MAX_RANK], end[LR_MAX_RANK];
+  };
+
+  Inside copy_inside(Node& node) const {
+    const Tensor& in = *node.in[0];
+    Tensor& out = *node.out[0];
+    const auto size = static_cast<int64_t>(dtype_size(in.dtype));
     const Steps from(in.shape), to(out.shape);
+    Inside inside = {};
     CopyLoops loops;
     int64_t first_in = 0, first_out = 0;
     for (int d = 0; d < in.shape.rank(); ++d) {
-      const int64_t begin = std::max<int64_t>(0, -before_[d]);
-      const int64_t end = std::min(in.shape[d], out.shape[d] - before_[d]);
-      loops.add({std::max<int64_t>(0, end - begin), {from[d], to[d]}});
-      first_in += begin * from[d];
-      first_out += (begin + before_[d]) * to[d];
+      inside.begin[d] = std::clamp<int64_t>(before_[d], 0, out.shape[d]);
+      inside.end[d] = std::clamp<int64_t>(before_[d] + in.shape[d], inside.begin[d], out.shape[d]);
+      loops.add({inside.end[d] - inside.begin[d], {from[d], to[d]}});
+      first_in += (inside.begin[d] - before_[d]) * from[d];
+      first_out += inside.begin[d] * to[d];
     }
-    if (loops.empty()) return;
-    copy_strided(loops, in.as<char>() + first_in * static_cast<int64_t>(size),
-                 out.as<char>() + first_out * static_cast<int64_t>(size), size, node.pool);
+    if (!loops.empty()) {
+      copy_strided(loops, in.as<char>() + first_in * size, out.as<char>() + first_out * size, static_cast<size_t>(size),
+                   node.pool);
+    }
+    return inside;
   }
 
   // Axis by axis, the borders of the result are copied from its inside.
   void pad_mirrored(Node& node) const {
-    pad_constant(node);
+    copy_inside(node);
     Tensor& out = *node.out[0];
     const Shape& in = node.in[0]->shape;
     const size_t size = dtype_size(out.dtype);

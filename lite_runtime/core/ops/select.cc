@@ -25,7 +25,10 @@ void select_rows(SelectLoops loops, const uint8_t* condition, const void* x, con
       const uint8_t* c = condition + at[0];
       const T *a = static_cast<const T*>(x) + at[1], *b = static_cast<const T*>(y) + at[2];
       T* out = static_cast<T*>(z) + at[3];
-      for (int64_t k = 0; k < n; ++k) out[k] = c[k * row.step[0]] != 0 ? a[k * row.step[1]] : b[k * row.step[2]];
+      for (int64_t k = 0; k < n; ++k) {
+        const T chosen = a[k * row.step[1]], other = b[k * row.step[2]];  // both read: no branch to mispredict
+        out[k] = c[k * row.step[0]] != 0 ? chosen : other;
+      }
     });
   });
 }

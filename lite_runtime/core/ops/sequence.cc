@@ -1,11 +1,15 @@
 // Order along axes: CumSum, ReverseV2, ReverseSequence, Triu, Tril, InvertPermutation. All but CumSum take any
 // element type.
 #include <algorithm>
+#include <type_traits>
 
+#include "ops/dispatch.h"
 #include "ops/indexing.h"
 
 namespace lr {
 namespace {
+
+constexpr int64_t kGrain = 8192;
 
 int64_t one_int(const Node& node, size_t i) {
   const std::vector<int64_t> values = node.ints(i);
@@ -20,7 +24,7 @@ class CumSumOp : public Op {
   void infer(Node& node) override {
     node.expect_inputs(2, 2);
     const Tensor& in = *node.in[0];
-    if (add_rows(in.dtype) == nullptr) node.unsupported("%s input", dtype_name(in.dtype));
+    if (!for_number<bool>(in.dtype, [](auto) { return true; })) node.unsupported("%s input", dtype_name(in.dtype));
     refuse_quantized(node);
     axis_ = normalize_axis(one_int(node, 1), in.shape.rank());
     node.set_out(0, in.dtype, in.shape);
@@ -29,31 +33,40 @@ class CumSumOp : public Op {
   void run(Node& node) override {
     const Tensor& in = *node.in[0];
     const auto* attr = node.attr<schema::CumSum>();
-    const BinaryRow add = add_rows(in.dtype);
-    const auto size = static_cast<int64_t>(dtype_size(in.dtype));
     const int64_t outer = in.shape.count(0, axis_), n = in.shape[axis_];
     const int64_t inner = in.shape.count(axis_ + 1, in.shape.rank());
     if (in.count() == 0) return;
-    parallel(node.pool, outer, std::max<int64_t>(1, 4096 / (n * inner)), [&](int64_t begin, int64_t end, int) {
-      for (int64_t o = begin; o < end; ++o) {
-        const char* x = in.as<char>() + o * n * inner * size;
-        char* y = node.out[0]->as<char>() + o * n * inner * size;
-        for (int64_t k = 0; k < n; ++k) {
-          const int64_t row = (attr->reverse() ? n - 1 - k : k) * inner * size;
-          const int64_t last = row + (attr->reverse() ? inner * size : -inner * size);
-          if (k == 0 && attr->exclusive()) {
-            std::memset(y + row, 0, static_cast<size_t>(inner * size));
-          } else if (k == 0) {
-            std::memcpy(y + row, x + row, static_cast<size_t>(inner * size));
-          } else {
-            add(y + last, 1, x + (attr->exclusive() ? last : row), 1, y + row, inner);
-          }
+    parallel(node.pool, outer, std::max<int64_t>(1, kGrain / (n * inner)), [&](int64_t begin, int64_t end, int) {
+      for_number<bool>(in.dtype, [&](auto zero) {
+        using T = decltype(zero);
+        for (int64_t o = begin; o < end; ++o) {
+          const int64_t first = o * n * inner + (attr->reverse() ? (n - 1) * inner : 0);
+          accumulate(in.as<T>() + first, node.out[0]->as<T>() + first, n, inner, attr->reverse() ? -inner : inner,
+                     attr->exclusive());
         }
-      }
+        return true;
+      });
     });
   }
 
  private:
+  // n rows of `inner` sums, `step` elements apart.
+  template <class T>
+  static void accumulate(const T* x, T* y, int64_t n, int64_t inner, int64_t step, bool exclusive) {
+    for (int64_t i = 0; i < inner; ++i) y[i] = exclusive ? T{0} : x[i];
+    for (int64_t k = 1; k < n; ++k) {
+      const T *last = y + (k - 1) * step, *next = x + (exclusive ? k - 1 : k) * step;
+      T* row = y + k * step;
+      for (int64_t i = 0; i < inner; ++i) {
+        if constexpr (std::is_integral_v<T>) {
+          row[i] = static_cast<T>(static_cast<uint64_t>(last[i]) + static_cast<uint64_t>(next[i]));  // wraps around
+        } else {
+          row[i] = last[i] + next[i];
+        }
+      }
+    }
+  }
+
   int axis_ = 0;
 };
 

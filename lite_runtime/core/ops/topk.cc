@@ -20,6 +20,21 @@ struct Row {
   int32_t* work;  // result: positions, the first `top` in order; has room for n when top > 1
 };
 
+template <bool kLargest, class T>
+int64_t find_first(const T* x, int64_t n, int64_t step) {
+  int64_t at = 0;
+  T best = x[0];
+  for (int64_t i = 1; i < n; ++i) {
+    const T value = x[i * step];
+    const bool better = kLargest ? value > best : value < best;
+    if (better || (best != best && value == value)) {
+      best = value;
+      at = i;
+    }
+  }
+  return at;
+}
+
 template <class T>
 void find_top(const Row& row) {
   const T* x = static_cast<const T*>(row.x);
@@ -30,11 +45,8 @@ void find_top(const Row& row) {
     return row.largest ? a > b : a < b;
   };
   if (row.top == 1) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < row.n; ++i) {
-      if (before(i, best)) best = i;
-    }
-    row.work[0] = static_cast<int32_t>(best);
+    row.work[0] = static_cast<int32_t>(row.largest ? find_first<true>(x, row.n, row.step)
+                                                   : find_first<false>(x, row.n, row.step));
     return;
   }
   for (int64_t i = 0; i < row.n; ++i) row.work[i] = static_cast<int32_t>(i);
