@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from in_mindspore_lite import run
 from support import (
     CORPUS,
     DATA,
@@ -16,7 +16,6 @@ from support import (
     assert_all_close,
     assert_close,
     channels_last,
-    mindspore_lite_python,
     recorded,
 )
 
@@ -26,28 +25,12 @@ from converter.importers import ms
 
 pytestmark = pytest.mark.interop
 
-_RUNNER = Path(__file__).with_name("mindspore_lite_runner.py")
-
-
-def _run(model: Path, inputs: list[np.ndarray], folder: Path) -> list[np.ndarray]:
-    """The model's outputs in MindSpore Lite, for inputs in the model's own layout."""
-    feeds, results = folder / "inputs.npz", folder / "outputs.npz"
-    np.savez(feeds, **{f"in{i}": value for i, value in enumerate(inputs)})
-    python = mindspore_lite_python()
-    assert python is not None
-    done = subprocess.run([python, _RUNNER, model, feeds, results], capture_output=True, text=True)
-    # Its log has one line per caller; the first says what went wrong.
-    log = [line for line in (done.stdout + done.stderr).splitlines() if "[ERROR]" in line]
-    assert done.returncode == 0, log[0] if log else done.stderr
-    with np.load(results) as arrays:
-        return [arrays[f"out{i}"] for i in range(len(arrays["names"]))]
-
 
 def _check(source: Path, recording: Path, folder: Path, **options: str) -> None:
     target = folder / "model.ms"
     converter.convert(source, target, **options)
     inputs, expected = recorded(recording)
-    assert_all_close(_run(target, channels_last(inputs), folder), expected, source.stem)
+    assert_all_close(run(target, channels_last(inputs), folder), expected, source.stem)
 
 
 @pytest.mark.parametrize("optimize", ["general", "none"])
@@ -61,7 +44,7 @@ def test_trained_network(tmp_path: Path) -> None:
     converter.convert(DATA / "lenet" / "lenet_mnist5k.mindir", target)
     with np.load(DATA / "lenet" / "lenet_mnist5k_test.npz") as test:
         images, labels, logits = test["x"], test["y"], test["logits"]
-    (output,) = _run(target, channels_last([images]), tmp_path)
+    (output,) = run(target, channels_last([images]), tmp_path)
     assert_close(output, logits)
     assert (output.argmax(axis=1) == labels).mean() == 0.977
 
@@ -85,4 +68,4 @@ def test_rewritten_files_of_its_own(name: str, tmp_path: Path) -> None:
     rewritten = tmp_path / "model.ms"
     rewritten.write_bytes(exporter.export(ms.load(DATA / "ms" / f"{name}.ms")))
     inputs, expected = recorded(DATA / "mindir_v1" / f"{name}.npz")
-    assert_all_close(_run(rewritten, channels_last(inputs), tmp_path), expected, name)
+    assert_all_close(run(rewritten, channels_last(inputs), tmp_path), expected, name)
