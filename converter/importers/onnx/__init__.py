@@ -18,6 +18,8 @@ from converter.importers.onnx import (  # noqa: F401  (each registers its loweri
     recurrent,
     reduction,
     resize,
+    sampling,
+    signal,
     trigonometry,
 )
 from converter.importers.onnx.importer import Importer

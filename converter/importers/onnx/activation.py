@@ -151,7 +151,11 @@ def _per_channel(slope: Value, channels: int) -> bool:
 
 @onnx_op("Softmax", since=13)
 def softmax(b: Builder, x: Value, *, axis: int = -1) -> Value:
-    return b.op("Softmax", x, axis=[b.axis(axis, b.rank(x))])
+    along = b.axis(axis, b.rank(x))
+    if x.dtype == DataType.FLOAT64:
+        power = b.op("ExpFusion", b.op("SubFusion", x, b.reduce("ReduceMax", x, [along])))
+        return b.op("DivFusion", power, b.reduce("ReduceSum", power, [along]))
+    return b.op("Softmax", x, axis=[along])
 
 
 @onnx_op("LogSoftmax", since=13)

@@ -219,10 +219,12 @@ class Importer:
         if node.op_type not in folding.MOVEMENT:
             return False
         arrays: dict[str, np.ndarray] = {}
-        for name, value in zip(node.input, inputs):
+        for index, (name, value) in enumerate(zip(node.input, inputs)):
             if value is None:
                 continue
-            known = value.data if value.data is not None else scope.partly_known(name)
+            # Only what is rearranged may be known in part, never a bound or an index.
+            rearranged = index == 0 or node.op_type == "Concat"
+            known = scope.partly_known(name) if value.data is None and rearranged else value.data
             if known is None:
                 return False
             arrays[name] = known

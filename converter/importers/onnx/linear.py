@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from converter.importers.onnx.builder import Builder, MaybeValue
+from converter.importers.onnx.expr import Expr
 from converter.importers.onnx.registry import onnx_op
 from converter.importers.onnx.spatial import Window, from_nhwc, to_nhwc, window
 from converter.ir.graph import Value
@@ -153,12 +154,12 @@ def conv_transpose(
         win, extra = _fit_output(b, x, win, extra, output_shape, auto_pad)
     in_channel = b.need_dims(w, "a convolution")[0]
     out_channel = b.need_dims(w, "a convolution")[1] * group
-    if rank > 4 or in_channel % group:
-        raise b.refuse(
-            f"it slides over {n} dimensions, at most 2 are offered."
-            if rank > 4
-            else "groups do not divide its channels."
-        )
+    if group < 1 or in_channel % group:
+        raise b.refuse(f"{group} groups do not divide its {in_channel} channels.", attribute="group")
+    if n == 3:
+        return _conv_transpose_3d(b, x, w, bias, win, extra, group)
+    if n > 3:
+        raise b.refuse(f"it slides over {n} dimensions, at most 3 are offered.")
     planar = win.planar()
     inputs = [to_nhwc(b, x, rank), _khwc(b, w, rank)] + ([] if bias is None else [bias])
     y = b.op(
@@ -177,6 +178,94 @@ def conv_transpose(
         activation_type="NO_ACTIVATION",
     )
     return from_nhwc(b, y, rank)
+
+
+def _conv_transpose_3d(
+    b: Builder, x: Value, w: Value, bias: MaybeValue, win: Window, extra: list[int], group: int
+) -> Value:
+    """The convolution of the input, spread out with zeros, with the kernel turned round."""
+    dims = b.need_dims(x, "a transposed convolution over three dimensions")
+    if w.data is None:
+        raise b.refuse("its weights are computed at run time.")
+    inputs, outputs, *kernel = w.data.shape
+    turned = w.data.reshape(group, inputs // group, outputs, *kernel)[:, :, :, ::-1, ::-1, ::-1]
+    weights = turned.transpose(0, 2, 1, 3, 4, 5).reshape(group * outputs, inputs // group, *kernel)
+    lengths: list[int] = []
+    pads = []
+    for i, length in enumerate(dims[2:]):
+        if win.strides[i] > 1:
+            x = _spread_out(b, x, [*dims[:2], *lengths, *dims[2 + i :]], 2 + i, win.strides[i])
+        lengths.append((length - 1) * win.strides[i] + 1)
+        pads.append(tuple(win.reach(i) - 1 - p + e for p, e in zip(win.pads[i], (0, extra[i]))))
+    table = np.array([(0, 0), (0, 0), *pads], np.int32)
+    x = b.op("PadFusion", x, table, padding_mode="CONSTANT", constant_value=0.0)
+    x.shape = (*dims[:2], *(n + sum(p) for n, p in zip(lengths, pads)))
+    plain = Window(win.kernel, [1, 1, 1], win.dilations, [(0, 0)] * 3)
+    kernels = b.const(np.ascontiguousarray(weights))
+    return _conv3d(b, x, kernels, bias, plain, group, (inputs, group * outputs))
+
+
+def _spread_out(b: Builder, x: Value, dims: list[int], axis: int, stride: int) -> Value:
+    """x with stride - 1 zeros between neighbours along an axis."""
+    table = np.zeros((len(dims) + 1, 2), np.int32)
+    table[axis + 1, 1] = stride - 1
+    wide = b.op("PadFusion", b.unsqueeze(x, [axis + 1]), table, padding_mode="CONSTANT", constant_value=0.0)
+    length = dims[axis] * stride
+    flat = b.reshape(wide, [*dims[:axis], length, *dims[axis + 1 :]])
+    return b.slice(flat, len(dims), axis, 0, length - stride + 1)
+
+
+@onnx_op("Col2Im")
+def col2im(
+    b: Builder, x: Value, image: Value, block: Value, *,
+    dilations: list[int] | None = None, pads: list[int] | None = None, strides: list[int] | None = None,
+) -> Value:  # fmt: skip
+    """Blocks added up where they overlap: a transposed convolution whose kernels hold a single 1."""
+    target, kernel = b.ints(image, "the shape of the image"), b.ints(block, "the shape of a block")
+    n = len(kernel)
+    batch, rows, _ = b.need_dims(x, "joining blocks")
+    size = int(np.prod(kernel))
+    if len(target) != n or rows % size:
+        raise b.refuse(f"blocks {kernel} of {rows} rows do not make an image {target}. The model is invalid.")
+    steps, spread, flat = strides or [1] * n, dilations or [1] * n, pads or [0] * 2 * n
+    places = [(target[i] + flat[i] + flat[i + n] - (kernel[i] - 1) * spread[i] - 1) // steps[i] + 1 for i in range(n)]
+    full = [(places[i] - 1) * steps[i] + (kernel[i] - 1) * spread[i] + 1 for i in range(n)]
+    weights = np.tile(np.eye(size, dtype=np.float32).reshape(size, 1, *kernel), (rows // size, 1, *[1] * n))
+    y = conv_transpose(
+        b, b.reshape(x, [batch, rows, *places]), b.const(weights), strides=list(steps), dilations=list(spread),
+        group=rows // size,
+    )  # fmt: skip
+    begin = [0, 0, *flat[:n]]
+    end = [batch, rows // size, *(flat[i] + target[i] for i in range(n))]
+    short = [max(0, flat[i] + target[i] - full[i]) for i in range(n)]
+    if any(short):
+        table = np.array([(0, 0), (0, 0), *((0, s) for s in short)], np.int32)
+        y = b.op("PadFusion", y, table, padding_mode="CONSTANT", constant_value=0.0)
+    return b.op("StridedSlice", y, begin, end, [1] * (n + 2))
+
+
+@onnx_op("Det")
+def det(b: Builder, x: Value) -> Value:
+    """Of matrices up to 3 x 3, by their entries."""
+    size = b.need_dims(x, "a determinant")[-1]
+    if size > 3:
+        raise b.refuse(f"the determinant of a {size} x {size} matrix is not offered.")
+    rank = b.rank(x)
+
+    def entry(row: int, column: int) -> Expr:
+        return Expr(b, b.gather(b.gather(x, np.array(row, np.int32), rank - 2), np.array(column, np.int32), rank - 2))
+
+    def minor(rows: list[int], columns: list[int]) -> Expr:
+        if len(rows) == 1:
+            return entry(rows[0], columns[0])
+        total: Expr | None = None
+        for i, column in enumerate(columns):
+            part = entry(rows[0], column) * minor(rows[1:], [c for c in columns if c != column])
+            total = part if total is None else total + part if i % 2 == 0 else total - part
+        assert total is not None
+        return total
+
+    return minor(list(range(size)), list(range(size))).value
 
 
 def _fit_output(
