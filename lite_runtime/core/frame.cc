@@ -4,6 +4,7 @@
 #include <chrono>
 #include <new>
 
+#include "ops/activation.h"
 #include "session.h"
 
 namespace lr {
@@ -39,10 +40,10 @@ void Frame::guarded(const Step& step, const Body& body) const {
 }
 
 Frame::Frame(SessionState& session, size_t graph) : session_(session), graph_(&session.model->graphs()[graph]) {
-  build_steps();
+  index_tensors();
 }
 
-void Frame::build_steps() {
+void Frame::index_tensors() {
   const Model& model = *session_.model;
   local_index_.assign(model.tensors().size(), -1);
   size_t count = 0;
@@ -58,7 +59,13 @@ void Frame::build_steps() {
   }
   use(graph_->outputs);
   slots_.resize(count);  // never resized again: nodes point into it
+}
 
+// Anew for every plan, which changes steps when operators absorb others.
+void Frame::build_steps() {
+  const Model& model = *session_.model;
+  steps_.clear();
+  steps_.reserve(graph_->nodes.size());  // steps point at each other
   for (uint32_t n : graph_->nodes) {
     const NodeDef& def = model.nodes()[n];
     Step& step = steps_.emplace_back();
@@ -94,9 +101,11 @@ bool Frame::planned_for(const std::vector<DType>& dtypes, const std::vector<Shap
 
 void Frame::plan(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes, bool infer_only) {
   planned_ = false;  // a failed plan fits nothing
+  build_steps();
   reset(dtypes, shapes);
   for (Step& step : steps_) infer(step, infer_only);
   if (infer_only) return;
+  absorb_elementwise();
   find_releases();
   prepare_and_lay_out();
   planned_ = true;
@@ -129,10 +138,6 @@ void Frame::reset(const std::vector<DType>& dtypes, const std::vector<Shape>& sh
 }
 
 void Frame::infer(Step& step, bool infer_only) {
-  step.node.running = false;
-  step.done = false;
-  step.scratch_block = -1;
-  step.prepared_for.clear();
   step.at_run_time = step.kind != Kind::kOperator || std::any_of(step.in.begin(), step.in.end(), [&](uint32_t i) {
                        return slots_[i].state == State::kRunTime;
                      });
@@ -177,6 +182,48 @@ void Frame::compute_now(Step& step) {
     step.node.scratch = nullptr;
   }
   for (Tensor* t : step.node.out) t->known = true;
+}
+
+// Lets operators do the element-wise operator that follows them while their results are in the cache.
+void Frame::absorb_elementwise() {
+  std::vector<size_t> reads(slots_.size()), producer(slots_.size(), steps_.size());
+  for (const Step& step : steps_) {
+    for (uint32_t i : step.in) ++reads[i];
+  }
+  for (uint32_t i : graph_->outputs) ++reads[local(i)];
+  for (size_t s = 0; s < steps_.size(); ++s) {
+    Step& step = steps_[s];
+    Elementwise what;
+    const bool possible = !step.at_run_time && !step.done && step.op->elementwise(step.node, &what);
+    for (uint32_t i : step.in) {
+      const size_t p = producer[i];
+      // What else is added must be there before the producer runs.
+      const bool is_last = std::all_of(step.in.begin(), step.in.end(), [&](uint32_t other) {
+        return other == i || producer[other] == steps_.size() || producer[other] < p;
+      });
+      if (!possible || p == steps_.size() || reads[i] != 1 || !is_last || !try_absorb(p, s, i, what)) continue;
+      producer[step.out[0]] = p;
+      break;
+    }
+    if (step.done) continue;
+    for (uint32_t i : step.out) producer[i] = s;
+  }
+}
+
+bool Frame::try_absorb(size_t into, size_t later, uint32_t through, const Elementwise& what) {
+  Step &step = steps_[into], &next = steps_[later];
+  if (step.at_run_time || step.done || step.absorbed != nullptr || step.out[0] != through) return false;
+  if (!step.op->absorb(what)) return false;
+  if (what.adds) {
+    const uint32_t other = next.in[0] == through ? next.in[1] : next.in[0];
+    step.in.push_back(other);
+    step.node.addend = &slots_[other].tensor;
+  }
+  step.out[0] = next.out[0];
+  step.node.out[0] = next.node.out[0];
+  step.absorbed = &next;
+  next.done = true;
+  return true;
 }
 
 void Frame::find_releases() {
@@ -309,7 +356,11 @@ std::shared_ptr<const Closure> Frame::run(const NodeObserver& observer) {
     }
     if (observer) {
       const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-      observer(step.node_index, step.node, seconds.count());
+      if (step.absorbed != nullptr) {
+        step.absorbed->seconds = seconds.count();  // told of when its result is due
+      } else {
+        observer(step.node_index, step.node, seconds.count() + step.seconds);
+      }
     }
     for (uint32_t i : step.release) {
       slots_[i].storage.reset();

@@ -74,17 +74,22 @@ class Frame {
     std::vector<uint32_t> in, out;  // slots
     std::vector<uint32_t> release;  // slots whose run-time storage is last read here
     bool at_run_time = false;       // shapes are inferred while running
-    bool done = false;              // computed at plan time, or a view: nothing to run
+    bool done = false;              // computed at plan time, a view, or absorbed: nothing to run
+    Step* absorbed = nullptr;       // the later step whose work this one does as well
+    double seconds = 0;             // in the present run, of the step that absorbed this one
     int scratch_block = -1;
     std::vector<Shape> prepared_for;  // shapes seen by the last prepare (run-time steps)
   };
 
   uint32_t local(uint32_t file_index) const { return static_cast<uint32_t>(local_index_[file_index]); }
+  void index_tensors();
   void build_steps();
   void reset(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes);
   void infer(Step& step, bool infer_only);
   bool can_compute_now(const Step& step, bool infer_only) const;
   void compute_now(Step& step);
+  void absorb_elementwise();
+  bool try_absorb(size_t into, size_t later, uint32_t through, const Elementwise& what);
   void find_releases();
   void prepare_and_lay_out();
   void run_operator(Step& step);

@@ -48,6 +48,8 @@ struct Node {
   Model* model = nullptr;
   ThreadPool* pool = nullptr;
   std::vector<Tensor*> in, out;
+  // Added to output 0 element by element; set by the planner for operators that absorbed an addition.
+  const Tensor* addend = nullptr;
   bool running = false;     // inputs hold their values now, whether known at plan time or not
   void* scratch = nullptr;  // valid in run; size as set by need_scratch
   size_t scratch_bytes = 0;
@@ -77,6 +79,8 @@ struct Node {
   Buffer packed(const std::string& layout, const std::function<Buffer()>& make) const;
 };
 
+struct Elementwise;  // see ops/activation.h
+
 class Op {
  public:
   virtual ~Op() = default;
@@ -91,6 +95,10 @@ class Op {
   virtual int overwrites() const { return -1; }
   // Outputs depend on the inputs' shapes only (Shape, Rank, ...), so they are known at plan time.
   virtual bool from_shapes() const { return false; }
+  // For element-wise operators that the one before them can take over: describes what they do. Called after infer.
+  virtual bool elementwise(const Node&, Elementwise*) const { return false; }
+  // Takes over an operator that alone reads output 0; an addend will be in node.addend. False: not possible.
+  virtual bool absorb(const Elementwise&) { return false; }
   // Same inputs, same outputs: may run at plan time when all inputs are known. False for random ops.
   virtual bool is_pure() const { return true; }
 };

@@ -119,14 +119,47 @@ FusedActivation::FusedActivation(const Node& node, ActivationType type) {
   high_ = function_.high();
 }
 
-void FusedActivation::finish_rows(float* y, size_t rows, size_t stride, size_t n) const {
-  if (!pending_) return;
-  if (stride == n) return function_.apply(y, y, rows * n);
-  for (size_t r = 0; r < rows; ++r) function_.apply(y + r * stride, y + r * stride, n);
+bool FusedActivation::is_identity() const {
+  return !pending_ && low_ == -__builtin_inff() && high_ == __builtin_inff();
+}
+
+bool FusedActivation::absorb(const Elementwise& next) {
+  if (!is_identity()) return false;
+  function_ = next.function;
+  // A clamp comes after the addition, so the kernel cannot do it.
+  pending_ = next.adds || !function_.is_clamp();
+  if (!pending_) {
+    low_ = function_.low();
+    high_ = function_.high();
+  }
+  return true;
 }
 
 void FusedActivation::apply(float* y, size_t n) const {
   if (pending_ || low_ > -__builtin_inff() || high_ < __builtin_inff()) function_.apply(y, y, n);
+}
+
+Epilogue::Epilogue(const FusedActivation& activation, const Node& node)
+    : function_(activation.pending_ ? &activation.function_ : nullptr),
+      addend_(node.addend == nullptr ? nullptr : node.addend->as<float>()),
+      output_(node.out[0]->as<float>()),
+      low_(activation.low_),
+      high_(activation.high_) {}
+
+void Epilogue::finish(float* y, size_t n) const {
+  if (addend_ != nullptr) kernels().binary.add.vv(y, addend_ + (y - output_), y, n);
+  if (function_ != nullptr) function_->apply(y, y, n);
+}
+
+void Epilogue::finish_rows(float* y, size_t rows, size_t stride, size_t n) const {
+  if (addend_ == nullptr && function_ == nullptr) return;
+  if (stride == n) return finish(y, rows * n);
+  for (size_t r = 0; r < rows; ++r) finish(y + r * stride, n);
+}
+
+void Epilogue::apply(float* y, size_t n) const {
+  finish(y, n);
+  if (low_ > -__builtin_inff() || high_ < __builtin_inff()) kernels().unary.clamp(y, y, n, low_, high_);
 }
 
 namespace {
@@ -148,6 +181,10 @@ class ElementwiseActivation : public Op {
     });
   }
   int overwrites() const override { return 0; }
+  bool elementwise(const Node&, Elementwise* what) const override {
+    *what = {false, function_};
+    return true;
+  }
 
  protected:
   virtual Activation function(const Node& node) const = 0;

@@ -35,28 +35,56 @@ class Activation {
   static constexpr float kInfinity = __builtin_inff();
 };
 
-// The activation_type attribute of another operator: kernels that clamp do so with low and high, any
-// other function is applied to their results by finish().
+// What an element-wise operator does to the result before it: f(x), or f(x + y) with y of the same shape.
+struct Elementwise {
+  bool adds = false;
+  Activation function;
+};
+
+// The activation_type attribute of another operator, and what it absorbed: kernels that clamp do so with low
+// and high, anything else is done to their results by an Epilogue.
 class FusedActivation {
  public:
   FusedActivation() = default;
   // Fails for types with parameters, which have no attribute to hold them.
   FusedActivation(const Node& node, schema::ActivationType type);
 
+  // Possible as long as this is the identity.
+  bool absorb(const Elementwise& next);
+
   float low() const { return low_; }
   float high() const { return high_; }
-  void finish(float* y, size_t n) const {
-    if (pending_) function_.apply(y, y, n);
-  }
-  // The same for rows of n values that lie `stride` apart.
-  void finish_rows(float* y, size_t rows, size_t stride, size_t n) const;
   // For kernels without a clamp of their own.
   void apply(float* y, size_t n) const;
 
  private:
+  friend class Epilogue;
+  bool is_identity() const;
   Activation function_;
-  bool pending_ = false;
+  bool pending_ = false;  // not done by a clamp
   float low_ = function_.low(), high_ = function_.high();
+};
+
+// The end of one run of a node: what the kernel leaves to be done to output 0 while it is in the cache.
+class Epilogue {
+ public:
+  Epilogue() = default;  // nothing
+  Epilogue(const FusedActivation& activation, const Node& node);
+
+  float low() const { return low_; }
+  float high() const { return high_; }
+  // Finishes n results at y, a place in output 0.
+  void finish(float* y, size_t n) const;
+  // The same for rows of n results that lie `stride` apart.
+  void finish_rows(float* y, size_t rows, size_t stride, size_t n) const;
+  // For results of a kernel that did not clamp.
+  void apply(float* y, size_t n) const;
+
+ private:
+  const Activation* function_ = nullptr;
+  const float* addend_ = nullptr;
+  const float* output_ = nullptr;
+  float low_ = -__builtin_inff(), high_ = __builtin_inff();
 };
 
 }  // namespace lr

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "ops/activation.h"
 #include "ops/dispatch.h"
 #include "ops/elementwise.h"
 
@@ -219,13 +220,21 @@ class Arithmetic : public BinaryOp {
 
 using Table = Kernels::BinaryTable;
 template <class Attributes>
-using AddOp = Arithmetic<Add, fast_rows<&Table::add>, activation_of<Attributes>>;
-template <class Attributes>
 using SubOp = Arithmetic<Sub, fast_rows<&Table::sub>, activation_of<Attributes>>;
 template <class Attributes>
 using MulOp = Arithmetic<Mul, fast_rows<&Table::mul>, activation_of<Attributes>>;
 template <class Attributes>
 using DivOp = Arithmetic<Div, fast_rows<&Table::div>, activation_of<Attributes>>;
+// An addition without broadcasting can be done by the operator before it.
+class AddOp : public Arithmetic<Add, fast_rows<&Table::add>, activation_of<schema::AddFusion>> {
+ public:
+  bool elementwise(const Node& node, Elementwise* what) const override {
+    if (node.in[0]->dtype != DType::kFloat32 || node.in[0]->shape != node.in[1]->shape) return false;
+    const auto type = node.attr<schema::AddFusion>()->activation_type();
+    *what = {true, Activation(node, type, 0.f, 0.f, 0.f, false)};
+    return true;
+  }
+};
 using RealDivOp = Arithmetic<Div, fast_rows<&Table::div>>;
 using MaximumOp = Arithmetic<Max, fast_rows<&Table::max>>;
 using MinimumOp = Arithmetic<Min, fast_rows<&Table::min>>;
@@ -308,7 +317,7 @@ class AddNOp : public Arithmetic<Add, fast_rows<&Table::add>> {
   }
 };
 
-LR_REGISTER_OP(AddFusion, AddOp<schema::AddFusion>)
+LR_REGISTER_OP(AddFusion, AddOp)
 LR_REGISTER_OP(SubFusion, SubOp<schema::SubFusion>)
 LR_REGISTER_OP(MulFusion, MulOp<schema::MulFusion>)
 LR_REGISTER_OP(DivFusion, DivOp<schema::DivFusion>)

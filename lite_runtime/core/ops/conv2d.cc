@@ -17,6 +17,7 @@ class Conv2D : public Op {
   void infer(Node& node) override;
   void prepare(Node& node) override;
   void run(Node& node) override;
+  bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
 
  private:
   bool depthwise() const { return group_ == window_.channels && group_ == out_channels_; }
@@ -96,7 +97,7 @@ void Conv2D::run(Node& node) {
   if (depthwise()) {
     run_depthwise(node);
   } else if (use_winograd_) {
-    winograd_.run(node, activation_);
+    winograd_.run(node, Epilogue(activation_, node));
   } else {
     run_gemm(node);
   }
@@ -134,16 +135,16 @@ void Conv2D::run_gemm(Node& node) const {
   const auto stride = static_cast<size_t>(out_channels_);
   if (pointwise()) {
     const int64_t channels = window_.channels;
-    tiles_.run(node, activation_, stride, pointers, operands,
+    tiles_.run(node, Epilogue(activation_, node), stride, pointers, operands,
                [&](int64_t g, int64_t row, size_t rows, const float** a) {
                  const float* from = x + row * channels + g * gemm_.k;
                  for (size_t r = 0; r < rows; ++r, from += channels) a[r] = from;
                });
     return;
   }
-  tiles_.run(node, activation_, stride, pointers, operands, [&](int64_t g, int64_t row, size_t rows, const float** a) {
-    fill_pointers(x + g * gemm_.k, row, rows, a);
-  });
+  tiles_.run(
+      node, Epilogue(activation_, node), stride, pointers, operands,
+      [&](int64_t g, int64_t row, size_t rows, const float** a) { fill_pointers(x + g * gemm_.k, row, rows, a); });
 }
 
 // Rows are output pixels of all images in order.
@@ -200,6 +201,7 @@ void Conv2D::run_depthwise(Node& node) const {
   float* y = node.out[0]->as<float>();
   const float* weights = weights_.get(node, [&](float* packed) { pack_depthwise(node, packed); });
   const auto* zeros = static_cast<const float*>(zeros_.get());
+  const Epilogue epilogue(activation_, node);
   rows_.run(node, node.in[0]->as<float>(), zeros, Workspace::at<const float*>(node, pointers_),
             [&](const float* const* taps, int64_t pixel, int64_t pixels) {
               DepthwiseF32 d;
@@ -211,10 +213,10 @@ void Conv2D::run_depthwise(Node& node) const {
               d.packed = weights;
               d.y = y + pixel * window_.channels;
               d.y_stride = d.channels;
-              d.lo = activation_.low();
-              d.hi = activation_.high();
+              d.lo = epilogue.low();
+              d.hi = epilogue.high();
               kernels().depthwise_f32(d);
-              activation_.finish(d.y, d.count * d.channels);
+              epilogue.finish(d.y, d.count * d.channels);
             });
 }
 

@@ -246,6 +246,7 @@ void Conv2dTranspose::run_row(const Node& node, const Phase& phase, int64_t grou
   const auto* zeros = static_cast<const float*>(zeros_.get());
   const auto mr = static_cast<int64_t>(kernels().gemm_mr), count = div_up(out_w_ - phase.px, stride_.w);
   const auto step = static_cast<size_t>(stride_.w * out_c_), taps = phase.taps.size();
+  const Epilogue epilogue(activation_, node);
   for (int64_t jx = 0; jx < count; jx += mr) {
     const auto pixels = static_cast<size_t>(std::min(mr, count - jx));
     // The depthwise kernel wants the taps of a pixel together, the matrix kernel the pixels of a tap.
@@ -261,12 +262,12 @@ void Conv2dTranspose::run_row(const Node& node, const Phase& phase, int64_t grou
     float* to = y + jx * static_cast<int64_t>(step);
     const auto n = static_cast<size_t>(depthwise() ? out_c_ : shape.n);
     if (depthwise()) {
-      kernels().depthwise_f32({weights, a, taps, taps, n, pixels, to, step, activation_.low(), activation_.high()});
+      kernels().depthwise_f32({weights, a, taps, taps, n, pixels, to, step, epilogue.low(), epilogue.high()});
     } else {
       kernels().gemm_f32(
-          {a, pixels, taps, static_cast<size_t>(shape.k), n, weights, to, step, activation_.low(), activation_.high()});
+          {a, pixels, taps, static_cast<size_t>(shape.k), n, weights, to, step, epilogue.low(), epilogue.high()});
     }
-    activation_.finish_rows(to, pixels, step, n);
+    epilogue.finish_rows(to, pixels, step, n);
   }
 }
 

@@ -36,7 +36,7 @@ class GemmTiles {
   //   operands(batch) -> {packed weights, first result row}; rows of results lie c_stride apart.
   //   fill(batch, row, rows, a) sets a[t * rows + r] to the k floats that tap t of row `row + r` reads.
   template <class Operands, class Fill>
-  void run(const Node& node, const FusedActivation& activation, size_t c_stride, const float** pointers,
+  void run(const Node& node, const Epilogue& epilogue, size_t c_stride, const float** pointers,
            const Operands& operands, const Fill& fill) const {
     node.pool->run(tasks(), grain_, [&](int64_t begin, int64_t end, int thread) {
       const float** a = pointers + static_cast<size_t>(thread) * pointers_per_thread();
@@ -54,11 +54,11 @@ class GemmTiles {
         g.w = w + column * (1 + shape_.taps * shape_.k);
         g.c = c + row * static_cast<int64_t>(c_stride) + column;
         g.c_stride = c_stride;
-        g.lo = activation.low();
-        g.hi = activation.high();
+        g.lo = epilogue.low();
+        g.hi = epilogue.high();
         fill(batch, row, g.rows, a);
         kernels().gemm_f32(g);
-        activation.finish_rows(g.c, g.rows, c_stride, g.n);
+        epilogue.finish_rows(g.c, g.rows, c_stride, g.n);
       }
     });
   }

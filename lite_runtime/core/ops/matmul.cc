@@ -15,6 +15,7 @@ class MatrixProduct : public Op {
  public:
   void prepare(Node& node) override;
   void run(Node& node) override;
+  bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
 
  protected:
   // Input 2, when present, is a bias of n values.
@@ -116,7 +117,7 @@ void MatrixProduct::run(Node& node) {
   }
   const int64_t packed_floats = shape().packed_floats();
   tiles_.run(
-      node, activation_, static_cast<size_t>(n_), Workspace::at<const float*>(node, pointers_),
+      node, Epilogue(activation_, node), static_cast<size_t>(n_), Workspace::at<const float*>(node, pointers_),
       [&](int64_t i) { return std::pair(weights + stored(i, &Lead::b) * packed_floats, c + i * m_ * n_); },
       [&](int64_t i, int64_t row, size_t rows, const float** pointers) {
         const float* from = a + (stored(i, &Lead::a) * m_ + row) * k_;
@@ -130,6 +131,7 @@ void MatrixProduct::run_vectors(Node& node) const {
   const int64_t blocks = div_up(n_, kVectorColumns);
   const auto k = static_cast<size_t>(k_);
   const Kernels& table = kernels();
+  const Epilogue epilogue(activation_, node);
   const int64_t grain = std::max<int64_t>(1, kGemmGrain / 4 / (kVectorColumns * k_ + 1));
   node.pool->run(products_ * blocks, grain, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
@@ -144,7 +146,7 @@ void MatrixProduct::run_vectors(Node& node) const {
       } else {
         for (int64_t r = 0; r < k_; ++r) table.axpy_f32(a[r], b + r * n_ + j0, c, n);
       }
-      activation_.apply(c, n);
+      epilogue.apply(c, n);
     }
   });
 }

@@ -48,6 +48,7 @@ class Pool : public Op {
   void run(Node& node) override {
     float* y = node.out[0]->as<float>();
     if (node.out[0]->count() == 0) return;
+    const Epilogue epilogue(activation_, node);
     rows_.run(node, node.in[0]->as<float>(), outside_.data(), Workspace::at<const float*>(node, pointers_),
               [&](const float* const* taps, int64_t pixel, int64_t pixels) {
                 PoolF32 p;
@@ -59,10 +60,10 @@ class Pool : public Op {
                 p.scale = kIsMax ? nullptr : scale_.data() + pixel % window_.out_pixels();
                 p.y = y + pixel * window_.channels;
                 p.y_stride = p.channels;
-                p.lo = activation_.low();
-                p.hi = activation_.high();
+                p.lo = epilogue.low();
+                p.hi = epilogue.high();
                 (kIsMax ? kernels().max_pool_f32 : kernels().avg_pool_f32)(p);
-                activation_.finish(p.y, p.count * p.channels);
+                epilogue.finish(p.y, p.count * p.channels);
               });
   }
 

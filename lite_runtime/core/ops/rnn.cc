@@ -202,7 +202,7 @@ void Recurrent::run_cell(const Node& node, const Cell& cell, const float* x, con
   float* gates = Workspace::at<float>(node, gate_values_);
   const GemmTiles tiles(input_product(cell.layer), node.pool->threads());
   tiles.run(
-      node, FusedActivation(), static_cast<size_t>(width()), Workspace::at<const float*>(node, pointers_),
+      node, Epilogue(), static_cast<size_t>(width()), Workspace::at<const float*>(node, pointers_),
       [&](int64_t) { return std::pair(packed, gates); },
       [&](int64_t, int64_t row, size_t rows, const float** a) {
         for (size_t r = 0; r < rows; ++r) a[r] = x + (row + static_cast<int64_t>(r)) * in;
@@ -224,7 +224,7 @@ void Recurrent::multiply_state(const Node& node, const GemmTiles& tiles, const f
                                int64_t columns) const {
   float* to = Workspace::at<float>(node, state_share_);
   tiles.run(
-      node, FusedActivation(), static_cast<size_t>(columns), Workspace::at<const float*>(node, pointers_),
+      node, Epilogue(), static_cast<size_t>(columns), Workspace::at<const float*>(node, pointers_),
       [&](int64_t) { return std::pair(packed, to); },
       [&](int64_t, int64_t row, size_t rows, const float** pointers) {
         for (size_t r = 0; r < rows; ++r) pointers[r] = a + (row + static_cast<int64_t>(r)) * hidden_;

@@ -85,7 +85,7 @@ void Winograd::pack(const Node& node, float* packed) const {
   }
 }
 
-void Winograd::run(const Node& node, const FusedActivation& activation) const {
+void Winograd::run(const Node& node, const Epilogue& epilogue) const {
   const float* weights = weights_.get(node, [&](float* packed) { pack(node, packed); });
   auto* inputs = Workspace::at<float>(node, inputs_);
   auto* products = Workspace::at<float>(node, products_);
@@ -98,7 +98,7 @@ void Winograd::run(const Node& node, const FusedActivation& activation) const {
     const GemmShape shape = product(count);
     GemmTiles(shape, node.pool->threads())
         .run(
-            node, FusedActivation(), static_cast<size_t>(n), pointers,
+            node, Epilogue(), static_cast<size_t>(n), pointers,
             [&](int64_t point) {
               return std::pair(weights + point * shape.packed_floats(), products + point * count * n);
             },
@@ -106,7 +106,7 @@ void Winograd::run(const Node& node, const FusedActivation& activation) const {
               const float* from = inputs + (point * count + row) * k;
               for (size_t r = 0; r < rows; ++r, from += k) a[r] = from;
             });
-    transform_output(node, first, count, products, activation);
+    transform_output(node, first, count, products, epilogue);
   }
 }
 
@@ -133,7 +133,7 @@ void Winograd::transform_input(const Node& node, int64_t first, int64_t tiles, f
 }
 
 void Winograd::transform_output(const Node& node, int64_t first, int64_t tiles, const float* from,
-                                const FusedActivation& activation) const {
+                                const Epilogue& epilogue) const {
   auto* y = node.out[0]->as<float>();
   const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
   const int64_t channels = out_channels_;
@@ -149,9 +149,9 @@ void Winograd::transform_output(const Node& node, int64_t first, int64_t tiles, 
         pixels[i] = inside ? image + (row * window_.out_w + column) * channels : nullptr;
       }
       kernels().winograd_output_f32({from + tile * channels, static_cast<size_t>(tiles * channels), bias,
-                                     static_cast<size_t>(channels), pixels, activation.low(), activation.high()});
+                                     static_cast<size_t>(channels), pixels, epilogue.low(), epilogue.high()});
       for (float* pixel : pixels) {
-        if (pixel != nullptr) activation.finish(pixel, static_cast<size_t>(channels));
+        if (pixel != nullptr) epilogue.finish(pixel, static_cast<size_t>(channels));
       }
     }
   });

@@ -14,7 +14,7 @@ class Winograd {
   static bool pays(const Window& window, int64_t out_channels);
 
   void prepare(Node& node, const Window& window, int64_t out_channels, const void* zeros, Workspace& workspace);
-  void run(const Node& node, const FusedActivation& activation) const;
+  void run(const Node& node, const Epilogue& epilogue) const;
 
  private:
   static constexpr int64_t kPoints = 36;  // of a transformed 6 x 6 patch
@@ -23,7 +23,7 @@ class Winograd {
   void pack(const Node& node, float* packed) const;
   void transform_input(const Node& node, int64_t first, int64_t tiles, float* to) const;
   void transform_output(const Node& node, int64_t first, int64_t tiles, const float* from,
-                        const FusedActivation& activation) const;
+                        const Epilogue& epilogue) const;
   GemmShape product(int64_t tiles) const;
 
   Window window_;
