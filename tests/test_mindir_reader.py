@@ -419,8 +419,70 @@ def test_random_damage(name: str, state: random.Random, tmp_path_factory: pytest
     _survives(_mutated(find(name).read_bytes(), state), path)
 
 
+_NUMBERS = (0, 1, -1, 2, 3, 7, 255, 2**31, -(2**31), 2**62, -(2**63))
+
+
+def _fields(message) -> list:
+    """Every filled field of a message and the messages in it."""
+    found = []
+    for field, value in message.ListFields():
+        found.append((message, field))
+        if field.type == field.TYPE_MESSAGE:
+            for item in [value] if hasattr(value, "ListFields") else value:
+                found += _fields(item)
+    return found
+
+
+def _changed(model, random_state: random.Random) -> None:
+    """Changes a few fields to other values of their type, so that the file is still well-formed."""
+    fields = _fields(model)
+    names = [node.output[0] for graph in (model.graph, *model.functions) for node in graph.node]
+    for _ in range(random_state.randint(1, 5)):
+        message, field = random_state.choice(fields)
+        value = getattr(message, field.name)
+        repeated = not isinstance(value, (str, bytes, int, float)) and not hasattr(value, "ListFields")
+        if repeated and len(value) and random_state.random() < 0.3:
+            del value[random_state.randrange(len(value)) :]
+        elif field.cpp_type in (field.CPPTYPE_INT64, field.CPPTYPE_INT32, field.CPPTYPE_FLOAT):
+            number = random_state.choice(_NUMBERS)
+            number = max(min(number, 2**31 - 1), -(2**31)) if field.cpp_type == field.CPPTYPE_INT32 else number
+            if repeated and len(value):
+                value[random_state.randrange(len(value))] = number
+            elif not repeated:
+                setattr(message, field.name, number)
+        elif field.type == field.TYPE_STRING:
+            name = random_state.choice([*names, "", "REF::", "REF::x"])
+            if repeated and len(value):
+                value[random_state.randrange(len(value))] = name
+            elif not repeated:
+                setattr(message, field.name, name)
+        elif not repeated:
+            message.ClearField(field.name)
+
+
+@settings(max_examples=200, deadline=None)
+@given(name=st.sampled_from(_VICTIMS), state=st.randoms(use_true_random=False))
+def test_random_contradictions(name: str, state: random.Random, tmp_path_factory: pytest.TempPathFactory) -> None:
+    model = _message(find(name))
+    _changed(model, state)
+    _survives(model.SerializePartialToString(), tmp_path_factory.getbasetemp() / "changed.mindir")
+
+
+_MORE_VICTIMS = [*_VICTIMS, "v1/multi", "v3/multi", "v1/cnn", "v3/cnn", "v1/cnn_obf", "v1/lstm", "v1/convs", "v3/tenc"]
+
+
 @pytest.mark.fuzz
-@pytest.mark.parametrize("name", [*_VICTIMS, "v1/multi", "v3/multi", "v1/cnn", "v3/cnn", "v1/cnn_obf", "v1/lstm"])
+@pytest.mark.parametrize("name", _MORE_VICTIMS)
+def test_many_random_contradictions(name: str, tmp_path: Path) -> None:
+    data = find(name).read_bytes()
+    for seed in range(1000):
+        model = message_class("ModelProto").FromString(data)
+        _changed(model, random.Random(seed))
+        _survives(model.SerializePartialToString(), tmp_path / "net.mindir")
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("name", _MORE_VICTIMS)
 def test_much_random_damage(name: str, tmp_path: Path) -> None:
     data = find(name).read_bytes()
     for seed in range(2000):

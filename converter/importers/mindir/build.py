@@ -266,6 +266,8 @@ class GraphBuilder:
             return _switch(operands)
         if scope.op not in TABLE:
             raise Refusal("this operator is not supported.")
+        if scope.op != "MakeTuple":
+            operands = tuple(o for o in operands if o is not MONAD)
         inputs, attributes = signatures.split(scope.op, operands, primitive.values(self.program.tensors))
         return TABLE[scope.op](scope, inputs, attributes)
 

@@ -7,6 +7,7 @@ at run time), Absent (a result no inference needs), or a function closure (see `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ from converter.importers.mindir.faults import Malformed, Refusal
 from converter.importers.mindir.values import ResultType, TensorType, flat_types
 from converter.ir.graph import Graph, Shape, Value
 from lite_runtime.types import DataType, Format
+
+# Elements of a constant that the importer makes itself.
+_MAX_MADE = 2**26
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,13 @@ class Scope:
         return self.graph.add(op, inputs, name, outputs=outputs, source=self.name, **attrs).outputs
 
     def constant(self, tag: str, data: Any, dtype: Any = np.int32) -> Value:
-        return self.graph.constant(f"{self.name}_{tag}", np.asarray(data, dtype))
+        """A new constant; int32 unless told otherwise. Raises Malformed for numbers its type cannot hold."""
+        return self.graph.constant(f"{self.name}_{tag}", _converted(data, np.dtype(dtype)))
+
+    def filled(self, tag: str, shape: Sequence[int], number: float, dtype: Any) -> Value:
+        """A new constant of one number. Refuses sizes that no model needs."""
+        check_size(shape)
+        return self.constant(tag, np.full(tuple(shape), number), dtype)
 
     def like(self, value: Value, tag: str, number: float) -> Value:
         """A scalar constant of ``value``'s type, float32 where that is unknown."""
@@ -189,6 +199,25 @@ class Scope:
         return result
 
 
+def check_size(shape: Sequence[int]) -> None:
+    """Refuses constants that would be made just because a shape says so, and are huge."""
+    if min(shape, default=0) < 0:
+        raise Malformed(f"a tensor of shape {list(shape)} is impossible")
+    if math.prod(shape) > _MAX_MADE:
+        raise Refusal(f"it needs a constant of shape {list(shape)}, which is too large.")
+
+
+def _converted(data: Any, dtype: np.dtype) -> np.ndarray:
+    array = np.asarray(data)
+    if array.dtype == object:
+        raise Malformed("a list of numbers is expected, all below 2**63")
+    if dtype.kind in "iu" and array.size and array.dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if int(array.min()) < limits.min or int(array.max()) > limits.max:
+            raise Malformed(f"the number {int(array.max())} or {int(array.min())} does not fit into {dtype}")
+    return array.astype(dtype, copy=False)
+
+
 def _float_type(value: Value) -> Any:
     return value.dtype.numpy if value.dtype not in (DataType.UNKNOWN, DataType.INVALID) else np.float32
 
@@ -233,7 +262,7 @@ def _to_int(scope: Scope, operand: Any) -> int:
     raise Malformed(f"an integer is expected, found {_described(operand)}")
 
 
-def _to_ints(scope: Scope, operand: Any) -> list[int]:
+def to_ints(scope: Scope, operand: Any) -> list[int]:
     if isinstance(operand, Value) and operand.data is not None:
         operand = operand.data
     if isinstance(operand, np.ndarray) and operand.dtype.kind in "iu":
@@ -315,7 +344,7 @@ CONVERTERS: dict[str, Callable[[Scope, Any], Any]] = {
     "Value": _tensor,
     "list[Value]": _to_tensors,
     "int": _to_int,
-    "Ints": _to_ints,
+    "Ints": to_ints,
     "float": _to_float,
     "bool": _to_bool,
     "str": _to_str,

@@ -42,6 +42,9 @@ Concat: tensors | axis
 ConstantPadND: x | padding value
 Conv1DExt: x weight bias | stride padding dilation groups
 Conv2DExt: x weight bias | stride padding dilation groups
+Convolution: x weight bias | stride padding dilation transposed output_padding groups
+ConvolutionStr: x weight bias | stride padding dilation transposed output_padding groups
+Conv2DPadding: x weight bias | stride padding dilation groups
 Conv2DTranspose: x weight | input_size
 Conv2DBackpropInput: x weight | input_size
 CumSum: x | axis exclusive reverse
@@ -168,6 +171,8 @@ _SYNONYMS = {
     "ReLUV3": "ReLU",
     "TensorAdd": "Add",
     "BroadcastToView": "BroadcastTo",
+    "DynamicBroadcastTo": "BroadcastTo",
+    "ChunkView": "Chunk",
     "TransposeView": "Transpose",
     "SliceExtView": "SliceExt",
     "NarrowView": "Narrow",

@@ -9,7 +9,7 @@ import numpy as np
 
 from converter.importers.mindir.faults import Malformed, Refusal
 from converter.importers.mindir.registry import op
-from converter.importers.mindir.scope import Absent, Indexing, Integers, Ints, Scalar, Scope
+from converter.importers.mindir.scope import Absent, Indexing, Integers, Ints, Scalar, Scope, check_size, to_ints
 from converter.ir.graph import Value
 from lite_runtime.types import DataType
 
@@ -72,8 +72,28 @@ def tile(b: Scope, x: Value, *, multiples: Ints) -> Value:
 
 
 @op("BroadcastTo")
-def broadcast_to(b: Scope, x: Value, *, shape: Ints) -> Value:
-    """-1 keeps a dimension of the input; sizes that are only known at run time come from a product with ones."""
+def broadcast_to(b: Scope, x: Value, *, shape: Any) -> Value:
+    """-1 keeps a dimension of the input."""
+    if isinstance(shape, (Value, Integers)) or (
+        isinstance(shape, tuple) and not all(isinstance(d, int) for d in shape)
+    ):
+        return _broadcast_at_run_time(b, x, shape)
+    return _broadcast(b, x, to_ints(b, shape))
+
+
+def _broadcast_at_run_time(b: Scope, x: Value, shape: Any) -> Value:
+    target = b.vector(shape)
+    if isinstance(shape, tuple) and not any(d == -1 for d in shape):
+        return b.add("BroadcastTo", x, target)
+    # The larger of both sizes is right for -1 and for 1; it takes as many of one as of the other.
+    if not isinstance(shape, tuple) or len(shape) != b.rank(x):
+        raise Refusal("it needs a known number of dimensions.", attribute="shape")
+    own = b.add("Shape", x, tag="own")
+    return b.add("BroadcastTo", x, b.add("Maximum", own, target, tag="size"))
+
+
+def _broadcast(b: Scope, x: Value, shape: Ints) -> Value:
+    """Sizes that are only known at run time come from a product with ones."""
     missing = len(shape) - b.rank(x)
     assert x.shape is not None
     wanted = [x.shape[i - missing] if d == -1 and i >= missing else d for i, d in enumerate(shape)]
@@ -83,8 +103,7 @@ def broadcast_to(b: Scope, x: Value, *, shape: Ints) -> Value:
         return b.add("BroadcastTo", x, shape=wanted)
     if x.dtype not in (DataType.FLOAT32, DataType.FLOAT16, DataType.INT32, DataType.INT64):
         raise Refusal("it needs an input of known size.", suggestion="Export with static shapes.")
-    ones = np.ones([max(d, 1) if i >= 0 else d for i, d in enumerate(wanted)])
-    return b.add("MulFusion", x, b.constant("ones", ones, x.dtype.numpy))
+    return b.add("MulFusion", x, b.filled("ones", [max(d, 1) for d in wanted], 1, x.dtype.numpy))
 
 
 @op("Concat")
@@ -129,7 +148,8 @@ def split_by_size(
         size = sizes[0] if sizes else -(-extent // max(chunks or 1, 1))
         if size < 1:
             raise Malformed(f"a part of size {size} is impossible")
-        sizes = [min(size, extent - start) for start in range(0, extent, size)]
+        count = _outputs(-(-extent // size))
+        sizes = [min(size, extent - index * size) for index in range(count)]
     return _split(b, x, axis, len(sizes), sizes)
 
 
@@ -333,11 +353,14 @@ def meshgrid(b: Scope, tensors: list[Value], *, indexing: Indexing = "XY") -> tu
         places[:2] = [1, 0]
     sizes = [0] * count
     for value, place in zip(tensors, places):
-        (sizes[place],) = b.static_shape(value)
+        shape = b.static_shape(value)
+        if len(shape) != 1:
+            raise Malformed(f"an input has {len(shape)} dimensions instead of 1")
+        sizes[place] = shape[0]
     spread = []
     for index, (value, place) in enumerate(zip(tensors, places)):
-        shape = b.constant(f"shape_{index}", [size if i == place else 1 for i, size in enumerate(sizes)])
-        line = b.add("Reshape", value, shape, tag=f"line_{index}")
+        ones = [size if i == place else 1 for i, size in enumerate(sizes)]
+        line = b.add("Reshape", value, b.constant(f"shape_{index}", ones), tag=f"line_{index}")
         spread.append(b.add("BroadcastTo", line, tag=str(index), shape=sizes))
     return tuple(spread)
 
@@ -357,16 +380,11 @@ def triangle(b: Scope, x: Value, *, diagonal: int = 0) -> Value:
     shape = b.static_shape(x)
     if len(shape) < 2:
         raise Malformed("its input is not a matrix")
+    check_size(shape)
     keep = np.triu if b.op == "Triu" else np.tril
     mask = np.broadcast_to(keep(np.ones(shape[-2:], bool), diagonal), shape)
     kind = x.dtype.numpy if x.dtype != DataType.UNKNOWN else np.float32
-    return b.add("Select", b.constant("mask", mask, np.bool_), x, b.constant("zeros", np.zeros(shape), kind))
-
-
-def _filled(b: Scope, shape: Ints, number: float, dtype: DataType) -> Value:
-    if min(shape, default=0) < 0 or int(np.prod(shape, dtype=np.float64)) > 2**28:
-        raise Malformed(f"a tensor of shape {list(shape)} is impossible")
-    return b.constant("filled", np.full(tuple(shape), number), dtype.numpy)
+    return b.add("Select", b.constant("mask", mask, np.bool_), x, b.filled("zeros", shape, 0, kind))
 
 
 @op("Fill", "FillV2", "FillScalar", "Zeros", "Ones")
@@ -379,7 +397,8 @@ def fill(b: Scope, *, shape: Any, value: float | None = None, dtype: DataType | 
         isinstance(shape, tuple) and any(not isinstance(d, int) for d in shape)
     ):
         return b.add("Fill", b.constant("value", number, kind.numpy), b.vector(shape))
-    return _filled(b, [int(d) for d in (shape if isinstance(shape, tuple) else (shape,))], number, kind)
+    sizes = shape if isinstance(shape, tuple) else (shape,)
+    return b.filled("filled", [int(d) for d in sizes], number, kind.numpy)
 
 
 @op("NonZero")
@@ -396,7 +415,7 @@ def unchanged(b: Scope, x: Value) -> Any:
 
 
 @op("Identity", "StopGradient", "TensorMove", "Copy", "Contiguous", "Clone", "Load", "Detach")
-def identity(b: Scope, x: Any, monad: Any = None) -> Any:
+def identity(b: Scope, x: Any) -> Any:
     return x
 
 

@@ -163,7 +163,7 @@ def divide_or_zero(b: Scope, x: Any, y: Any) -> Value:
     zero = b.add("Equal", decisive, b.like(decisive, "zero", 0), tag="is_zero")
     if decisive.shape != shape:
         zero = b.add("BroadcastTo", zero, tag="spread", shape=list(shape))
-    return b.add("Select", zero, b.constant("zeros", np.zeros(shape), np.float32), quotient)
+    return b.add("Select", zero, b.filled("zeros", shape, 0, np.float32), quotient)
 
 
 @op("Lerp", "LerpScalar")

@@ -34,7 +34,7 @@ def conv2d(
     return convolve(b, x, weight, None, kernel_size, stride, dilation, pad_mode, pads, group)
 
 
-@op("Conv2DExt", "Conv2DPadding")
+@op("Conv2DExt", "Conv2DPadding", "Convolution", "ConvolutionStr")
 def conv2d_ext(
     b: Scope,
     x: Value,
@@ -44,11 +44,14 @@ def conv2d_ext(
     stride: Ints = (1,),
     padding: Any = 0,
     dilation: Ints = (1,),
+    transposed: bool = False,
     groups: int = 1,
 ) -> Value:
     """The functional convolution: ``padding`` is a number, (h, w), or 0 for VALID and 1 for SAME as text or enum."""
+    if transposed:
+        raise Refusal("transposed convolutions are not supported here.", attribute="transposed")
     kernel = list(_weight_shape(b, weight)[2:])
-    if b.op == "Conv2DPadding":
+    if b.op in ("Conv2DPadding", "ConvolutionStr"):
         same = padding in (1, "same")
         mode, pads = ("SAME", None) if same else ("VALID", [0, 0, 0, 0])
     else:

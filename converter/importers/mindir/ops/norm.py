@@ -109,8 +109,8 @@ def layer_norm_ext(
     beta: Value | None = None,
     epsilon: float = 1e-5,
 ) -> tuple[Any, ...]:
-    scale = gamma if gamma is not None else b.constant("gamma", np.ones(normalized_shape), np.float32)
-    shift = beta if beta is not None else b.constant("beta", np.zeros(normalized_shape), np.float32)
+    scale = gamma if gamma is not None else b.filled("gamma", normalized_shape, 1, np.float32)
+    shift = beta if beta is not None else b.filled("beta", normalized_shape, 0, np.float32)
     axis = -len(normalized_shape)
     return layer_norm(b, x, scale, shift, begin_norm_axis=axis, begin_params_axis=axis, epsilon=epsilon)
 

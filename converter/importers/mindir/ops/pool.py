@@ -10,7 +10,7 @@ import numpy as np
 from converter.importers.mindir.faults import Malformed, Refusal
 from converter.importers.mindir.ops.linear import channels_first_only, pair
 from converter.importers.mindir.registry import op
-from converter.importers.mindir.scope import Absent, Ints, Layout, PadMode, Scope
+from converter.importers.mindir.scope import Absent, Ints, Layout, PadMode, Scope, check_size
 from converter.ir.graph import Value
 
 _INDICES = Absent("the positions of the maxima")
@@ -243,6 +243,7 @@ def adaptive_avg_pool(b: Scope, x: Value, *, output_size: Any) -> Value:
 
 def _bins(size: int, count: int) -> np.ndarray:
     """[size, count]: column i averages the elements from floor(i size / count) to ceil((i + 1) size / count)."""
+    check_size((size, count))
     matrix = np.zeros((size, count), np.float32)
     for index in range(count):
         start, end = index * size // count, -(-(index + 1) * size // count)

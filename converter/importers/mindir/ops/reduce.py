@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
-
-from converter.importers.mindir.faults import Refusal
+from converter.importers.mindir.faults import Malformed, Refusal
 from converter.importers.mindir.registry import add, op
 from converter.importers.mindir.scope import Ints, Scope
 from converter.ir.graph import Value
@@ -66,7 +65,10 @@ def reduce_std(
 ) -> tuple[Value, Value]:
     """Standard deviation and mean."""
     axes = _axes(b, x, axis)
-    count = int(np.prod([b.static_shape(x)[a] for a in axes]))
+    shape = b.static_shape(x)
+    if not all(-len(shape) <= axis < len(shape) for axis in axes):
+        raise Malformed(f"axes {axes} do not lie in its {len(shape)} dimensions")
+    count = math.prod(shape[axis] for axis in axes)
     mean = _reduced(b, x, axes, "ReduceMean", True, "mean")
     square = b.add("Square", b.add("SubFusion", x, mean, tag="centred"), tag="square")
     total = _reduced(b, square, axes, "ReduceSum", keep_dims, "total")

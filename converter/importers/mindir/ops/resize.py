@@ -62,7 +62,10 @@ def rearrange(b: Scope, x: Value, *, block_size: int) -> Value:
 @op("PixelShuffle")
 def pixel_shuffle(b: Scope, x: Value, *, upscale_factor: int) -> Value:
     """[N, C r r, H, W] -> [N, C, H r, W r]; unlike DepthToSpace, the channel is the slow part of the depth."""
-    n, depth, height, width = b.static_shape(x)
+    shape = b.static_shape(x)
+    if len(shape) != 4 or upscale_factor < 1 or shape[1] % (upscale_factor * upscale_factor):
+        raise Malformed(f"upscale_factor = {upscale_factor} does not suit an input of shape {list(shape)}")
+    n, depth, height, width = shape
     factor, channels = upscale_factor, depth // (upscale_factor * upscale_factor)
     parts = b.add("Reshape", x, b.constant("parts", [n, channels, factor, factor, height, width]), tag="split")
     mixed = b.add("Transpose", parts, b.constant("perm", [0, 1, 4, 2, 5, 3]), tag="mixed")
