@@ -26,6 +26,14 @@ class Conv2D : public Op {
     return window_.taps() == 1 && window_.stride.h == 1 && window_.stride.w == 1 && window_.top == 0 &&
            window_.left == 0 && window_.out_h == window_.in_h && window_.out_w == window_.in_w;
   }
+  // With few channels, the taps of a filter row are read as one run of kernel.w pixels from a copy of the
+  // input that is padded on the left and right.
+  bool merges_taps() const {
+    return group_ == 1 && window_.kernel.w > 1 && window_.dilation.w == 1 && window_.channels < 8;
+  }
+  int64_t padded_width() const { return (window_.out_w - 1) * window_.stride.w + window_.kernel.w; }
+  void pad_rows(const Node& node, float* padded) const;
+  void fill_runs(const float* padded, int64_t row, size_t rows, const float** a) const;
   void prepare_gemm(Node& node);
   void prepare_depthwise(Node& node);
   void pack_gemm(const Node& node, float* packed) const;
@@ -39,7 +47,7 @@ class Conv2D : public Op {
   FusedActivation activation_;
   PackedWeights weights_;
   Workspace workspace_;
-  size_t pointers_ = 0;
+  size_t pointers_ = 0, padded_ = 0;
   Buffer zeros_;  // what taps in the padding read
   GemmShape gemm_;
   GemmTiles tiles_;
@@ -78,7 +86,7 @@ void Conv2D::infer(Node& node) {
 
 void Conv2D::prepare(Node& node) {
   workspace_.clear();
-  const size_t zeros = static_cast<size_t>(window_.channels) * sizeof(float);
+  const size_t zeros = static_cast<size_t>(window_.channels * window_.kernel.w) * sizeof(float);
   zeros_ = allocate_buffer(zeros);
   std::memset(zeros_.get(), 0, zeros);
   use_winograd_ = group_ == 1 && node.in[1]->known && Winograd::pays(window_, out_channels_);
@@ -106,8 +114,11 @@ void Conv2D::run(Node& node) {
 void Conv2D::prepare_gemm(Node& node) {
   gemm_.batches = group_;
   gemm_.rows = window_.batch * window_.out_pixels();
-  gemm_.taps = window_.taps();
-  gemm_.k = window_.channels / group_;
+  gemm_.taps = merges_taps() ? window_.kernel.h : window_.taps();
+  gemm_.k = window_.channels / group_ * (merges_taps() ? window_.kernel.w : 1);
+  if (merges_taps()) {
+    padded_ = workspace_.add<float>(window_.batch * window_.in_h * padded_width() * window_.channels);
+  }
   gemm_.n = out_channels_ / group_;
   const int threads = node.pool->threads();
   tiles_ = GemmTiles(gemm_, threads);
@@ -142,6 +153,13 @@ void Conv2D::run_gemm(Node& node) const {
                });
     return;
   }
+  if (merges_taps()) {
+    float* padded = Workspace::at<float>(node, padded_);
+    pad_rows(node, padded);
+    tiles_.run(node, Epilogue(activation_, node), stride, pointers, operands,
+               [&](int64_t, int64_t row, size_t rows, const float** a) { fill_runs(padded, row, rows, a); });
+    return;
+  }
   tiles_.run(
       node, Epilogue(activation_, node), stride, pointers, operands,
       [&](int64_t g, int64_t row, size_t rows, const float** a) { fill_pointers(x + g * gemm_.k, row, rows, a); });
@@ -168,6 +186,34 @@ void Conv2D::fill_pointers(const float* x, int64_t row, size_t rows, const float
     if (++oy < w.out_h) continue;
     oy = 0;
     image += w.in_pixels() * w.channels;
+  }
+}
+
+void Conv2D::pad_rows(const Node& node, float* padded) const {
+  const float* x = node.in[0]->as<float>();
+  const int64_t channels = window_.channels, width = padded_width();
+  const int64_t left = std::min(window_.left, width), inside = std::min(window_.in_w, width - left);
+  node.pool->run(window_.batch * window_.in_h, 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      float* to = padded + row * width * channels;
+      std::fill_n(to, left * channels, 0.f);
+      std::copy_n(x + row * window_.in_w * channels, inside * channels, to + left * channels);
+      std::fill_n(to + (left + inside) * channels, (width - left - inside) * channels, 0.f);
+    }
+  });
+}
+
+void Conv2D::fill_runs(const float* padded, int64_t row, size_t rows, const float** a) const {
+  const Window& w = window_;
+  const auto* zeros = static_cast<const float*>(zeros_.get());
+  for (size_t r = 0; r < rows; ++r, ++row) {
+    const int64_t ox = row % w.out_w, oy = row / w.out_w % w.out_h, image = row / w.out_pixels();
+    const float** to = a + r;
+    int64_t iy = oy * w.stride.h - w.top;
+    for (int64_t ky = 0; ky < w.kernel.h; ++ky, iy += w.dilation.h, to += rows) {
+      const bool inside = iy >= 0 && iy < w.in_h;
+      *to = inside ? padded + ((image * w.in_h + iy) * padded_width() + ox * w.stride.w) * w.channels : zeros;
+    }
   }
 }
 
