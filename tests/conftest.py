@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from support import CORPUS, mindspore_lite_python
 
+# Programs that tests start import the packages under test, not those of the folder they are started in.
+os.environ.setdefault("PYTHONSAFEPATH", "1")
+
 _ARM_TOOLS = ("aarch64-linux-gnu-g++", "arm-linux-gnueabihf-g++", "qemu-aarch64", "qemu-arm")
 
 
