@@ -91,8 +91,8 @@ class Context:
         node = self.graph.add(op, inputs, self.name, outputs=names, **attrs)
         for value, index in zip(node.outputs, self.operator.outputs):
             tensor = self._tensors[index]
+            # The shape is the engine's to infer: what the file says may be wrong.
             value.dtype, value.quant = tensor.dtype, tensor.quant
-            value.shape = None if -1 in tensor.shape else tensor.shape
             self._values[index] = value
 
     def emit_activated(self, op: str, inputs: list[Value], activation: int, **attrs: Any) -> None:

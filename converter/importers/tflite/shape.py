@@ -12,7 +12,6 @@ from converter.importers.tflite.context import OPERATORS, Context, RefusedError,
 _SAME = {
     "BROADCAST_TO": "BroadcastTo",
     "EXPAND_DIMS": "ExpandDims",
-    "FILL": "Fill",
     "GATHER_ND": "GatherNd",
     "RANGE": "Range",
     "RANK": "Rank",
@@ -33,6 +32,11 @@ def _register_same(name: str, op: str) -> None:
 
 for _name, _op in _SAME.items():
     _register_same(_name, _op)
+
+
+@operator("FILL")
+def fill(c: Context) -> None:
+    c.emit("Fill", [c.input(1), c.input(0)])
 
 
 @operator("RESHAPE")
