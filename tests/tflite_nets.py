@@ -101,9 +101,12 @@ def build(case: Case, shapes: Sequence[Sequence[int]] | None = None) -> bytes:
 
 
 def litert(data: bytes | str, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """LiteRT's answers, by its own kernels rather than a delegate's."""
-    source = {"model_path": data} if isinstance(data, str) else {"model_content": data}
-    interpreter = Interpreter(**source, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    """LiteRT's answers; for the bytes of a model by its own kernels rather than a delegate's."""
+    if isinstance(data, str):
+        interpreter = Interpreter(data)
+    else:
+        own_kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        interpreter = Interpreter(model_content=data, experimental_op_resolver_type=own_kernels)
     interpreter.allocate_tensors()
     for detail, x in zip(interpreter.get_input_details(), inputs):
         interpreter.set_tensor(detail["index"], x)

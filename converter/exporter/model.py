@@ -116,6 +116,8 @@ def _tensor(value: Value, name: str, layout: str, stand_ins: Mapping[Value, tupl
     if dims is not None and (len(dims) == 0 or (min(dims) < 0 and not is_input)):
         dims = None
     dtype = value.dtype if value.dtype != DataType.UNKNOWN else DataType.FLOAT32
+    if value in stand_ins and value.is_const and _is_stored_float(value):
+        dtype = DataType.FLOAT32
     return {
         "nodeType": _CONSTANT if constant else _VARIABLE,
         "dataType": int(dtype),
@@ -126,6 +128,12 @@ def _tensor(value: Value, name: str, layout: str, stand_ins: Mapping[Value, tupl
         "weightQuantCompressType": value.compression,
         "name": name,
     }
+
+
+def _is_stored_float(value: Value) -> bool:
+    """A constant in a compact form, which the runtime turns into float32 as it loads."""
+    weight_only = any(node.quant_type in ("QUANT_WEIGHT", "WeightQuant") for node, _ in value.uses)
+    return value.dtype == DataType.FLOAT16 or (bool(value.quant) and weight_only)
 
 
 def _quant_param(param: QuantParam) -> dict[str, Any]:
