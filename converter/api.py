@@ -67,7 +67,8 @@ def convert(
         path: the source model.
         output: the file to write; ".ms" is appended unless it is there. By default ``path`` with suffix ".ms".
         fmk: the source format; by default told from the file.
-        weight_file: for a MindIR with separate weights that were moved: their folder, or a file in it.
+        weight_file: for a MindIR: a checkpoint (.ckpt) with other values of its weights; or, where its separate
+            weights were moved, their folder or a file in it.
         config: a configuration file, or its sections as a dict of dicts.
         input_shape: new shapes of inputs by name, in the source's layout; -1 leaves a dimension open.
         input_format: layout of the 4-D inputs of the written model, NHWC or NCHW.
@@ -215,8 +216,8 @@ def _load(source: Path, fmk: FmkType, weights: Path | None, decrypt_key: str | b
 def _weights(path: Path | None) -> Path | str:
     if path is None:
         return ""
-    if path.suffix in (".ckpt", ".caffemodel"):
-        raise UsageError(f"{path}: weightFile takes the weights of a split MindIR, not {path.suffix} files")
+    if path.suffix == ".caffemodel":
+        raise UsageError(f"{path}: weightFile takes a checkpoint or the weights of a split MindIR, not Caffe models")
     if not path.exists():
         raise SourceFileError(f"{path}: the weight file does not exist")
     return path

@@ -48,6 +48,7 @@ def test_wheel_installs_two_packages_without_sources(unpacked: Path) -> None:
         "lite_runtime/liblite_runtime.so",
         "converter/generated/model.bfbs",
         "converter/generated/mind_ir.desc",
+        "converter/generated/checkpoint.desc",
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from converter.errors import Problem, SourceFormatError, UnsupportedError
 from converter.importers.mindir.build import Builder
+from converter.importers.mindir.checkpoint import read_checkpoint
 from converter.importers.mindir.faults import Malformed, Refusal
 from converter.importers.mindir.program import index, undefined_names
 from converter.importers.mindir.reader import Key, decryption, read_model
@@ -29,7 +30,8 @@ def load(
         path: the ``.mindir`` file; ``<name>_graph.mindir`` when its weights lie in ``<name>_variables/``.
         decrypt_key: key of an encrypted file: 16, 24 or 32 bytes, or those in hexadecimal.
         decrypt_mode: "AES-GCM" or "AES-CBC".
-        weight_file: the folder with the weights of a split model, or a file in it, where it was moved.
+        weight_file: the folder with the weights of a split model, or a file in it, where it was moved; or a
+            checkpoint (``.ckpt``) whose values replace those of the model's parameters of the same names.
 
     Raises UnsupportedError listing every node that cannot be translated, SourceFileError, SourceFormatError,
     DecryptError or UsageError.
@@ -37,11 +39,16 @@ def load(
     source = Path(path)
     decrypt = decryption(decrypt_key, decrypt_mode)
     model = read_model(source, decrypt)
-    weights = _weights_folder(weight_file)
+    checkpoint = Path(weight_file) if os.fspath(weight_file).endswith(".ckpt") else None
+    weights = None if checkpoint else _weights_folder(weight_file)
     try:
         parameters = separate_parameters(source, decrypt, weights) if undefined_names(model) else []
         program = index(model, parameters, TensorStore(source, decrypt, weights))
-        return Builder(program, str(source)).model()
+        kept = program.replace_weights(read_checkpoint(checkpoint)) if checkpoint else []
+        result = Builder(program, str(source)).model()
+        if kept:
+            result.notes.append(f"{checkpoint} has no value for {', '.join(kept)}: the model's own are kept")
+        return result
     except Malformed as fault:
         raise SourceFormatError(f"{source}: {fault}") from None
     except Refusal as refusal:

@@ -7,6 +7,7 @@ that carry the weight's ``ref_key``.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +75,28 @@ class Program:
     def weight_title(self, name: str) -> str:
         """What users call the parameter: its ref_key, or its name without the graph's."""
         return self._weights[name].ref_key or without_graph(name)
+
+    def replace_weights(self, arrays: Mapping[str, np.ndarray]) -> list[str]:
+        """Gives parameters other values, by what users call them; returns the names of those left as they are.
+
+        Raises Malformed where a shape or type differs, or no name fits.
+        """
+        kept: list[str] = []
+        for name in self._weights:
+            title, old = self.weight_title(name), self.weight(name)
+            new = arrays.get(title)
+            if new is None:
+                kept.append(title)
+            elif new.shape != old.shape or new.dtype != old.dtype:
+                raise Malformed(
+                    f"parameter '{title}' is {old.dtype}{list(old.shape)} in the model, "
+                    f"but {new.dtype}{list(new.shape)} in the checkpoint"
+                )
+            else:
+                self._decoded[f"parameter {name}"] = new
+        if len(kept) == len(self._weights):
+            raise Malformed("none of its parameters is in the checkpoint")
+        return kept
 
     def calls(self, graph: str) -> int:
         """How many nodes call a graph or bind its inputs."""

@@ -1,4 +1,4 @@
-"""MindIR's protobuf messages, made from the descriptor set that protoc writes of ``schema/mind_ir.proto``."""
+"""MindSpore's protobuf messages, made from the descriptor sets that protoc writes of ``schema/*.proto``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Message = Any
 
 @cache
 def _pool() -> Any:
-    data = files("converter").joinpath("generated/mind_ir.desc").read_bytes()
-    descriptors = descriptor_pb2.FileDescriptorSet.FromString(data)
     pool = descriptor_pool.DescriptorPool()
-    for file in descriptors.file:
-        pool.Add(file)
+    for package in ("mind_ir", "checkpoint"):
+        data = files("converter").joinpath(f"generated/{package}.desc").read_bytes()
+        for file in descriptor_pb2.FileDescriptorSet.FromString(data).file:
+            pool.Add(file)
     return pool
 
 
 @cache
-def message_class(name: str) -> Any:
+def message_class(name: str, package: str = "mind_ir") -> Any:
     """The class of a message such as "ModelProto"."""
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"mind_ir.{name}"))
+    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{package}.{name}"))
 
 
 @cache

@@ -27,6 +27,7 @@ from converter.importers.mindir.proto import Message, message_class
 MAX_IR_VERSION = 3
 
 _MODES = {0x7F3A5ED8: "AES-GCM", 0x7F3A5ED9: "AES-CBC", 0x7F3A5EDA: "SM4-CBC"}
+_KINDS = {"mind_ir": "MindIR", "checkpoint": "checkpoint"}  # what a protobuf package describes
 _TAG_BYTES = 16
 _GCM_NONCE_BYTES = 12
 _KEY_BYTES = (16, 24, 32)
@@ -121,15 +122,15 @@ def map_file(path: Path) -> memoryview:
         raise SourceFileError(f"{path}: cannot read the file: {reason}") from error
 
 
-def parse(message: str, data: memoryview, path: str) -> Message:
+def parse(message: str, data: memoryview, path: str, package: str = "mind_ir") -> Message:
     """Parses a message; anything protobuf rejects is a SourceFormatError."""
     try:
-        parsed = message_class(message).FromString(bytes(data))
+        parsed = message_class(message, package).FromString(bytes(data))
         _check_text(parsed)
         return parsed
     except (DecodeError, ValueError) as error:
         raise SourceFormatError(
-            f"{path}: this is not a MindIR file, or it is truncated or damaged ({error})"
+            f"{path}: this is not a {_KINDS[package]} file, or it is truncated or damaged ({error})"
         ) from error
 
 
