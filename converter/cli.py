@@ -55,9 +55,7 @@ def converter_lite(
     model_file: str = _flag("modelFile", ..., "The model to convert."),
     output_file: str = _flag("outputFile", ..., 'The file to write; ".ms" is appended.'),
     fmk: str = _flag("fmk", "", "Format of the model: MINDIR, ONNX, TFLITE or MSLITE. By default told from the file."),
-    weight_file: str = _flag(
-        "weightFile", "", "A .ckpt with other weights, or a split MINDIR's folder of weights."
-    ),
+    weight_file: str = _flag("weightFile", "", "A .ckpt with other weights, or a split MINDIR's folder of weights."),
     input_shape: str = _flag("inputShape", "", 'Input shapes, "name1:1,32,32,3;name2:1,10"; -1 leaves one open.'),
     input_data_format: str = _flag("inputDataFormat", "", "Layout of 4-D inputs: NHWC (default) or NCHW."),
     output_data_format: str = _flag("outputDataFormat", "", "Layout of 4-D outputs (not offered: as in the source)."),

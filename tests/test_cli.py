@@ -92,7 +92,7 @@ def test_flags_may_be_separated_from_their_values(tmp_path: Path) -> None:
         ("fmk", "OM", "fmk=OM is not offered"),
         ("fmk", "PYTORCH", "fmk=PYTORCH is not offered"),
         ("fmk", "mindir", "--fmk=mindir: expected TF or CAFFE or ONNX or MINDIR"),
-        ("weightFile", "x.caffemodel", "weightFile takes a checkpoint or the weights of a split MindIR, not Caffe models"),
+        ("weightFile", "x.caffemodel", "weightFile takes a checkpoint"),
         ("inputDataType", "DOUBLE", "--inputDataType=DOUBLE: expected DEFAULT or FLOAT or FLOAT16"),
         ("outputDataType", "float", "--outputDataType=float: expected DEFAULT"),
         ("fp16", "yes", "--fp16=yes: expected on or off"),
