@@ -75,7 +75,18 @@ def _key_bytes(key: Key) -> bytes:
 def read_model(path: str | os.PathLike[str], decrypt: Decryption) -> Message:
     """Reads and parses a model file. Raises SourceFileError, DecryptError or SourceFormatError."""
     data = read_file(Path(path), decrypt)
-    model = parse("ModelProto", data, str(path))
+    try:
+        model = parse("ModelProto", data, str(path))
+    except SourceFormatError as error:
+        if not decrypt.key:
+            raise
+        # A wrong key leaves valid CBC padding once in 256 times.
+        raise DecryptError(f"{path}: the decryption key is wrong, or the file is damaged") from error
+    if any(not info.name for info in model.graph.input):
+        raise SourceFormatError(
+            f"{path}: an input has no name: the file is damaged, or MindSpore 1.0 wrote it, whose format differs. "
+            "Export the model again with a newer MindSpore"
+        )
     if not model.HasField("graph") or not (model.graph.node or model.graph.output):
         raise SourceFormatError(f"{path}: this is not a MindIR model (it holds no graph)")
     if not model.HasField("mind_ir_version") and re.match(r"[2-9]\.", model.model_version):
