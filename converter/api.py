@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +13,7 @@ from typing import Any, Union
 import numpy as np
 
 from converter import check as checking
-from converter import edits, engine, exporter, passes
+from converter import edits, engine, exporter, importers, passes
 from converter.config import EMPTY, Config, Sections, check_config, read_config
 from converter.errors import CheckError, OutputError, SourceFileError, UsageError
 from converter.fmk import FmkType, guess_fmk
@@ -32,12 +30,6 @@ Progress = Callable[[str], None]
 _CHECK_LIMIT = 1 << 30  # bytes
 _FLOAT16_THRESHOLD = 5e-2
 DECRYPT_MODES = ("AES-GCM", "AES-CBC")
-_IMPORTERS = {
-    FmkType.MINDIR: "converter.importers.mindir",
-    FmkType.ONNX: "converter.importers.onnx",
-    FmkType.TFLITE: "converter.importers.tflite",
-    FmkType.MSLITE: "converter.importers.ms",
-}
 
 
 def convert(
@@ -198,10 +190,6 @@ def _target(source: Path, output: PathLike | None) -> Path:
 
 
 def _load(source: Path, fmk: FmkType, weights: Path | None, decrypt_key: str | bytes, decrypt_mode: str) -> Model:
-    name = _IMPORTERS.get(fmk)
-    if name is None or importlib.util.find_spec(name) is None:
-        offered = ", ".join(f.name for f, module in _IMPORTERS.items() if importlib.util.find_spec(module))
-        raise UsageError(f"{source}: fmk={fmk.name} is not offered: use one of {offered}")
     options: dict[str, Any] = {}
     if fmk == FmkType.MINDIR:
         options = {"decrypt_key": decrypt_key, "decrypt_mode": decrypt_mode, "weight_file": _weights(weights)}
@@ -209,8 +197,7 @@ def _load(source: Path, fmk: FmkType, weights: Path | None, decrypt_key: str | b
         raise UsageError(f"{source}: decryptKey is for MINDIR models, not for {fmk.name}")
     elif weights is not None:
         raise UsageError(f"{source}: weightFile is for MINDIR models with separate weights, not for {fmk.name}")
-    model: Model = importlib.import_module(name).load(str(source), **options)
-    return model
+    return importers.load(fmk.name, str(source), **options)
 
 
 def _weights(path: Path | None) -> Path | str:

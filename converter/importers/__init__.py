@@ -24,6 +24,6 @@ def load(fmk: str, path: str | os.PathLike[str], **options: Any) -> Model:
     Raises UsageError for a format that is not offered, otherwise what the format's ``load`` raises.
     """
     if fmk not in _FORMATS:
-        raise UsageError(f"format '{fmk}' is not supported: use one of {', '.join(_FORMATS)}")
+        raise UsageError(f"{os.fspath(path)}: fmk={fmk} is not offered: use one of {', '.join(_FORMATS)}")
     model: Model = import_module(f"converter.importers.{_FORMATS[fmk]}").load(path, **options)
     return model
