@@ -38,12 +38,12 @@ def load(
     """
     source = Path(path)
     decrypt = decryption(decrypt_key, decrypt_mode)
-    model = read_model(source, decrypt)
+    model, raw = read_model(source, decrypt)
     checkpoint = Path(weight_file) if os.fspath(weight_file).endswith(".ckpt") else None
     weights = None if checkpoint else _weights_folder(weight_file)
     try:
         parameters = separate_parameters(source, decrypt, weights) if undefined_names(model) else []
-        program = index(model, parameters, TensorStore(source, decrypt, weights))
+        program = index(model, raw, parameters, TensorStore(source, decrypt, weights))
         kept = program.replace_weights(read_checkpoint(checkpoint)) if checkpoint else []
         result = Builder(program, str(source)).model()
         if kept:

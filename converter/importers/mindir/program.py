@@ -42,6 +42,7 @@ class Program:
     tensors: TensorStore
     _constants: dict[str, Message] = field(default_factory=dict)
     _weights: dict[str, Message] = field(default_factory=dict)
+    _raw: Mapping[str, memoryview] = field(default_factory=dict)
     _ref_keys: dict[str, str] = field(default_factory=dict)
     _decoded: dict[str, Any] = field(default_factory=dict)
     _calls: Counter[str] = field(default_factory=Counter)
@@ -68,7 +69,7 @@ class Program:
     def weight(self, name: str) -> np.ndarray:
         key = f"parameter {name}"
         if key not in self._decoded:
-            self._decoded[key] = self.tensors.array(self._weights[name])
+            self._decoded[key] = self.tensors.array(self._weights[name], self._raw.get(name))
         array: np.ndarray = self._decoded[key]
         return array
 
@@ -111,15 +112,18 @@ class Program:
         return self.primitives.get(reference[len(REFERENCE) :])
 
 
-def index(model: Message, parameters: list[Message], tensors: TensorStore) -> Program:
-    """Indexes a model; ``parameters`` are weights from other files. Raises Malformed for ambiguous names."""
+def index(model: Message, raw: Mapping[str, memoryview], parameters: list[Message], tensors: TensorStore) -> Program:
+    """Indexes a model; ``raw`` are the bytes of its weights, ``parameters`` weights from other files.
+
+    Raises Malformed for ambiguous names.
+    """
     graphs: dict[str, Message] = {}
     for graph in model.functions:
         if graph.name in graphs or graph.name == model.graph.name:
             raise Malformed(f"two graphs are called '{graph.name}'")
         graphs[graph.name] = graph
     primitives = {p.name: Primitive(p.op_type, tuple(p.attribute)) for p in model.primitives}
-    program = Program(model.graph, graphs, primitives, tensors)
+    program = Program(model.graph, graphs, primitives, tensors, _raw=raw)
     for graph in (model.graph, *graphs.values()):
         for node in graph.node:
             if node.op_type == "Constant" and node.output:

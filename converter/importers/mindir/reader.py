@@ -23,6 +23,7 @@ from google.protobuf.message import DecodeError
 
 from converter.errors import DecryptError, SourceFileError, SourceFormatError, UsageError
 from converter.importers.mindir.proto import Message, message_class
+from converter.importers.mindir.wire import split_weights
 
 MAX_IR_VERSION = 3
 
@@ -72,11 +73,14 @@ def _key_bytes(key: Key) -> bytes:
     return key.encode()
 
 
-def read_model(path: str | os.PathLike[str], decrypt: Decryption) -> Message:
-    """Reads and parses a model file. Raises SourceFileError, DecryptError or SourceFormatError."""
-    data = read_file(Path(path), decrypt)
+def read_model(path: str | os.PathLike[str], decrypt: Decryption) -> tuple[Message, dict[str, memoryview]]:
+    """The parsed model without its weights, and views of the weights in the file by parameter name.
+
+    Raises SourceFileError, DecryptError or SourceFormatError.
+    """
+    skeleton, weights = split_weights(read_file(Path(path), decrypt))
     try:
-        model = parse("ModelProto", data, str(path))
+        model = parse("ModelProto", skeleton, str(path))
     except SourceFormatError as error:
         if not decrypt.key:
             raise
@@ -99,7 +103,8 @@ def read_model(path: str | os.PathLike[str], decrypt: Decryption) -> Message:
         )
     if model.HasField("little_endian") and not model.little_endian:
         raise SourceFormatError(f"{path}: the weights are big-endian: export the model on a little-endian machine")
-    return model
+    named = zip(model.graph.parameter, weights)
+    return model, {parameter.name: data for parameter, data in named if data is not None}
 
 
 def read_file(path: Path, decrypt: Decryption) -> memoryview:
@@ -133,7 +138,7 @@ def map_file(path: Path) -> memoryview:
         raise SourceFileError(f"{path}: cannot read the file: {reason}") from error
 
 
-def parse(message: str, data: memoryview, path: str, package: str = "mind_ir") -> Message:
+def parse(message: str, data: bytes | memoryview, path: str, package: str = "mind_ir") -> Message:
     """Parses a message; anything protobuf rejects is a SourceFormatError."""
     try:
         parsed = message_class(message, package).FromString(bytes(data))

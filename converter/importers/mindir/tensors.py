@@ -73,8 +73,11 @@ class TensorStore:
         self._decrypt = decrypt
         self._files: dict[str, memoryview] = {}
 
-    def array(self, proto: Message) -> np.ndarray:
-        """The elements of a constant tensor, read-only. Raises Malformed, Refusal or SourceFileError."""
+    def array(self, proto: Message, raw: memoryview | None = None) -> np.ndarray:
+        """The elements of a constant tensor, read-only; ``raw`` is its raw_data where that was split off.
+
+        Raises Malformed, Refusal or SourceFileError.
+        """
         if proto.compression_type or proto.quant_params:
             raise Refusal(
                 f"tensor '{proto.name}' is stored compressed or quantised.",
@@ -84,16 +87,18 @@ class TensorStore:
         dtype = data_type(proto.data_type)
         stored = np.dtype(np.uint16) if proto.data_type == _BFLOAT16 else dtype.numpy
         count = int(np.prod(shape, dtype=np.int64)) if shape else 1
-        flat = self._flat(proto, stored, count)
+        flat = self._flat(proto, raw, stored, count)
         if proto.data_type == _BFLOAT16:
             flat = (flat.astype(np.uint32) << 16).view(np.float32)
         array = flat.reshape(shape)
         array.flags.writeable = False
         return array
 
-    def _flat(self, proto: Message, dtype: np.dtype, count: int) -> np.ndarray:
+    def _flat(self, proto: Message, raw: memoryview | None, dtype: np.dtype, count: int) -> np.ndarray:
         if proto.HasField("external_data"):
             data = self._external(proto)
+        elif raw is not None:
+            data = raw
         elif proto.HasField("raw_data") or count == 0:
             data = memoryview(proto.raw_data)
         else:
