@@ -382,6 +382,43 @@ def test_deep_tuples(tmp_path: Path) -> None:
         load(_written(model, tmp_path))
 
 
+def test_tuples_of_tuples_without_end(tmp_path: Path) -> None:
+    """Forty nodes can make a tuple of a trillion elements."""
+    model = _message(find("v1/a_io"))
+    pair = next(p.name for p in model.primitives if p.op_type == "MakeTuple")
+    last = model.graph.node[-1].output[0]
+    for index in range(40):
+        node = model.graph.node.add(op_type=f"REF::{pair}", name=f"n{index}")
+        node.input.extend([last, last])
+        node.output.append(f"n{index}")
+        last = f"n{index}"
+    model.graph.output[0].name = last
+    with pytest.raises(SourceFormatError, match="more than 65536 elements"):
+        load(_written(model, tmp_path))
+
+
+def test_choices_without_end(tmp_path: Path) -> None:
+    """Switches of switches double the graphs they choose between."""
+    model = _message(find("v1/ifnet"))
+    switch = next(n for n in model.graph.node if n.op_type.startswith("REF::Switch"))
+    call = next(n for n in model.graph.node if n.op_type == f"REF::{switch.output[0]}")
+    nodes, last = list(model.graph.node), switch.output[0]
+    at = nodes.index(call)
+    added = []
+    for index in range(40):
+        node = message_class("NodeProto")(op_type=switch.op_type, name=f"s{index}")
+        node.input.extend([switch.input[0], last, last])
+        node.output.append(f"s{index}")
+        added.append(node)
+        last = f"s{index}"
+    call.op_type = f"REF::{last}"
+    copies = [message_class("NodeProto").FromString(n.SerializeToString()) for n in [*nodes[:at], *added, *nodes[at:]]]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    with pytest.raises(SourceFormatError, match="more than 256 graphs"):
+        load(_written(model, tmp_path))
+
+
 # Damage at random: only conversion errors may come out
 
 

@@ -6,7 +6,7 @@ its first call. Problems of single nodes are collected; translation goes on behi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from lite_runtime.types import DataType
 __all__ = ["Builder", "ops"]
 
 _MAX_SUBGRAPHS = 4096
+_MAX_ELEMENTS = 2**16
 
 
 class Builder:
@@ -337,21 +338,29 @@ def _is_tensor(operand: Any) -> bool:
 
 
 def _flattened(scope: Scope, operand: Any) -> list[Value]:
-    """The tensors of an operand, in order; tokens are none."""
-    if isinstance(operand, Monad):
-        return []
-    if isinstance(operand, tuple):
-        return [value for item in operand for value in _flattened(scope, item)]
-    if isinstance(operand, (Closure, Choice)):
-        raise Refusal("graphs cannot be passed as values.")
-    return [scope.tensor(operand)]
+    """The tensors of an operand, in order; tokens are none.
+
+    A few nodes can nest tuples into astronomically many elements, so these are counted.
+    """
+    values: list[Value] = []
+    waiting = [operand]
+    for _ in range(_MAX_ELEMENTS):
+        if not waiting:
+            return values
+        item = waiting.pop()
+        if isinstance(item, tuple):
+            waiting += reversed(item)
+        elif isinstance(item, (Closure, Choice)):
+            raise Refusal("graphs cannot be passed as values.")
+        elif not isinstance(item, Monad):
+            values.append(scope.tensor(item))
+    raise Malformed(f"a sequence has more than {_MAX_ELEMENTS} elements")
 
 
 def _annotate(result: Any, known: ResultType) -> None:
     """Fills in what the file says of a result, where the translation has not."""
-    if isinstance(result, tuple):
-        parts: Sequence[ResultType] = known if isinstance(known, tuple) else [None] * len(result)
-        for item, part in zip(result, parts):
+    if isinstance(result, tuple) and isinstance(known, tuple):
+        for item, part in zip(result, known):
             _annotate(item, part)
     elif isinstance(result, Value) and isinstance(known, TensorType) and result.producer is not None:
         if result.dtype == DataType.UNKNOWN:

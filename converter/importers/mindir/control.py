@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Union
 
 from converter.importers.mindir.faults import Malformed, Refusal
+
+_MAX_GRAPHS = 256
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,15 @@ class Choice:
     condition: Any
     if_true: Callable_
     if_false: Callable_
+
+    def __post_init__(self) -> None:
+        if self.graphs > _MAX_GRAPHS:
+            raise Malformed(f"it chooses between more than {_MAX_GRAPHS} graphs")
+
+    @cached_property
+    def graphs(self) -> int:
+        """How many graphs it chooses between."""
+        return sum(c.graphs if isinstance(c, Choice) else 1 for c in (self.if_true, self.if_false))
 
     def bind(self, operands: tuple[Any, ...]) -> Choice:
         return Choice(self.condition, self.if_true.bind(operands), self.if_false.bind(operands))

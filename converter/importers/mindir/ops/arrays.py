@@ -325,17 +325,23 @@ def pad_from_last(
 
 
 def _padded(b: Scope, x: Value, paddings: Any, mode: str, fill: float = 0.0) -> Value:
-    if isinstance(paddings, Value) and paddings.data is not None:
-        paddings = paddings.data
-    try:
-        amounts = np.array(paddings, np.int64)
-    except (TypeError, ValueError):
-        raise Refusal("its amounts are only known at run time.", attribute="paddings") from None
-    if amounts.ndim != 2 or amounts.shape[1] != 2:
-        raise Malformed(f"paddings of shape {list(amounts.shape)} are not pairs of amounts")
-    if amounts.size and (amounts.min() < 0 or amounts.max() >= 2**31):
+    amounts = _amounts(b, paddings)
+    if any(amount < 0 for pair in amounts for amount in pair):
         raise Refusal("negative padding is not supported.", attribute="paddings")
     return b.add("PadFusion", x, b.constant("paddings", amounts), padding_mode=mode, constant_value=fill or None)
+
+
+def _amounts(b: Scope, paddings: Any) -> list[list[int]]:
+    """Amounts before and after for each axis, from a sequence of pairs or a constant."""
+    if isinstance(paddings, Value) and paddings.data is not None:
+        paddings = paddings.data
+    if isinstance(paddings, (Value, Integers)):
+        raise Refusal("its amounts are only known at run time.", attribute="paddings")
+    if isinstance(paddings, np.ndarray) and paddings.ndim == 2:
+        paddings = tuple(paddings.tolist())
+    if not isinstance(paddings, tuple) or not all(isinstance(p, (tuple, list)) and len(p) == 2 for p in paddings):
+        raise Malformed("its paddings are not pairs of amounts")
+    return [to_ints(b, tuple(pair)) for pair in paddings]
 
 
 @op("OneHot", "OneHotExt")
