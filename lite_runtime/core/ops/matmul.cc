@@ -7,8 +7,8 @@ namespace lr {
 
 namespace {
 
-// Number of columns that one vector-matrix task computes.
-constexpr int64_t kVectorColumns = 128;
+// Columns that one vector-matrix task computes: long runs of each row of b, few enough sums for the cache.
+constexpr int64_t kLeastColumns = 256, kMostColumns = 1024;
 
 // c = activation(a * b + bias) for stacks of matrices. Derived operators set the geometry in infer.
 class MatrixProduct : public Op {
@@ -50,6 +50,7 @@ class MatrixProduct : public Op {
   PackedWeights weights_;
   size_t pointers_ = 0, rows_ = 0;
   bool vectors_ = false;  // b is used too little to be worth packing
+  int64_t vector_columns_ = kLeastColumns;
 };
 
 void MatrixProduct::check_bias(const Node& node) const {
@@ -65,6 +66,7 @@ void MatrixProduct::prepare(Node& node) {
   const bool known = node.in[1]->known && (!node.has(2) || node.in[2]->known);
   if (m_ == 1) transpose_a_ = false;  // a column is stored like a row
   vectors_ = m_ == 1 && !known;
+  vector_columns_ = std::clamp(div_up(n_, node.pool->threads()), kLeastColumns, kMostColumns);
   if (!vectors_) {
     const int threads = node.pool->threads();
     tiles_ = GemmTiles(shape(), threads);
@@ -128,14 +130,15 @@ void MatrixProduct::run(Node& node) {
 // One row times b, read once where it lies.
 void MatrixProduct::run_vectors(Node& node) const {
   const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
-  const int64_t blocks = div_up(n_, kVectorColumns);
+  const int64_t blocks = div_up(n_, vector_columns_);
   const auto k = static_cast<size_t>(k_);
   const Kernels& table = kernels();
   const Epilogue epilogue(activation_, node);
-  const int64_t grain = std::max<int64_t>(1, kGemmGrain / 4 / (kVectorColumns * k_ + 1));
+  const int64_t grain = std::max<int64_t>(1, kGemmGrain / 4 / (vector_columns_ * k_ + 1));
   node.pool->run(products_ * blocks, grain, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t product = i / blocks, j0 = i % blocks * kVectorColumns, columns = std::min(kVectorColumns, n_ - j0);
+      const int64_t product = i / blocks, j0 = i % blocks * vector_columns_;
+      const int64_t columns = std::min(vector_columns_, n_ - j0);
       const auto n = static_cast<size_t>(columns);
       const float* a = node.in[0]->as<float>() + stored(product, &Lead::a) * k_;
       const float* b = node.in[1]->as<float>() + stored(product, &Lead::b) * k_ * n_;
