@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import MODES, Case, check, run_op
+from harness import MODES, Case, check, compare, run_op
 from witness import first, last, onnx_node
 
 from lite_runtime.errors import ShapeError, UnsupportedModelError
@@ -205,6 +205,13 @@ def test_same_larger_than_what_the_input_reaches() -> None:
     expected[:, :5, :8] = onnx_transpose(x, w, b, {"stride": [3, 3]})
     attrs = {"stride": [3, 3], "pad_mode": "SAME"}
     check(Case("Conv2dTransposeFusion", (x, w, b), expected, attrs, TOLERANCE), "mixed")
+
+
+def test_float16_weights() -> None:
+    # Files with halved weights: the loader widens constants, so only the rounding of the weights remains.
+    x, w, b = uniform(1, 6, 7, 4), uniform(5, 3, 3, 4).astype(np.float16), uniform(5).astype(np.float16)
+    (y,) = run_op("Conv2DFusion", [x, w, b], {"pad_mode": "SAME"}, constant=(1, 2))
+    compare(y, onnx_conv(x, w.astype(np.float32), b.astype(np.float32), {"pad_mode": "SAME"}), TOLERANCE)
 
 
 def test_shapes_without_elements() -> None:
