@@ -6,7 +6,7 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#elif defined(__arm__) && defined(__linux__)
+#elif (defined(__arm__) || defined(__aarch64__)) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
 
@@ -26,6 +26,15 @@ bool has_avx2() {
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   if ((low & 6) != 6) return false;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_AVX2) != 0;
+}
+#elif defined(__aarch64__)
+bool has_dotprod() {
+#if defined(__linux__)
+  const unsigned long asimddp = 1ul << 20;
+  return (getauxval(AT_HWCAP) & asimddp) != 0;
+#else
+  return false;
+#endif
 }
 #elif defined(__arm__)
 bool has_neon_vfpv4() {

@@ -91,6 +91,60 @@ struct WinogradOutputF32 {
   float lo, hi;
 };
 
+// Quantised results, in all integer kernels: the product of the int32 sum (converted to float32) and a float32
+// scale is rounded to the nearest integer, half to even; the zero point is added; the result is limited to
+// [lo, hi], which lies within int8. Sums wrap around. Every tier gives the same bits.
+
+// The integer GEMM micro-kernel: for up to gemm_i8_mr rows and n columns,
+//   c[r][j] = quantised (bias[j] + sum over taps t, k of a[t * rows + r][k] * w[t][k][j]) * scale[j]
+// The zero points of the operands are the caller's business: bias carries them, padding reads the input's.
+struct GemmI8 {
+  const int8_t* const* a;  // taps x rows pointers, each to `k` values
+  size_t rows;             // 1 .. gemm_i8_mr
+  size_t taps, k, n;
+  const int8_t* w;      // packed by pack_gemm_i8
+  const int32_t* bias;  // n rounded up to gemm_i8_nr
+  const float* scale;   // likewise
+  bool narrow;          // no weight is -128, which some tiers compute faster
+  int8_t* c;            // row r at c + r * c_stride
+  size_t c_stride;
+  int32_t zero, lo, hi;
+};
+
+// The same with float results:
+//   c[r][j] = clamp((sum of a * w) * scale[j] + offset[j], lo, hi)
+struct GemmI8F32 {
+  const int8_t* const* a;
+  size_t rows, taps, k, n;
+  const int8_t* w;
+  const float *scale, *offset;  // n rounded up to gemm_i8_nr each
+  bool narrow;
+  float* c;
+  size_t c_stride;
+  float lo, hi;
+};
+
+// As DepthwiseF32, with quantised results.
+struct DepthwiseI8 {
+  const int8_t* packed;  // by pack_depthwise_i8
+  const int32_t* bias;   // per channel, at least `lanes` of them
+  const float* scale;    // likewise
+  const int8_t* const* x;
+  size_t step, taps, channels, count;
+  int8_t* y;
+  size_t y_stride;
+  int32_t zero, lo, hi;
+};
+
+// Element-wise arithmetic: x and y less their zero points, then
+//   add_i8  quantised x * x_scale + y * y_scale
+//   mul_i8  quantised x * y * x_scale
+struct BinaryI8 {
+  int32_t x_zero, y_zero;
+  float x_scale, y_scale;
+  int32_t zero, lo, hi;
+};
+
 // All other kernels: X(name, result, parameters). Contracts:
 //   gemm_f32 depthwise_f32 max_pool_f32 avg_pool_f32   see the structs; a NaN tap gives a NaN maximum
 //   scale_shift_f32  y[i] = x[i] * scale[i] + shift[i]; y may equal x
@@ -104,6 +158,9 @@ struct WinogradOutputF32 {
 //   transpose_32     dst[c][r] = src[r][c] for 4-byte elements; strides in elements
 //   f16_to_f32       exact; NaN becomes some quiet NaN
 //   f32_to_f16       to nearest, half to even; NaN becomes some quiet NaN
+//   gemm_i8, gemm_i8_f32, depthwise_i8, add_i8, mul_i8  see the structs; z may equal x or y
+//   quantize_i8      y[i] = quantised x[i] / scale; not-a-number becomes the zero point
+//   dequantize_i8    y[i] = (x[i] - zero) * scale
 //   winograd_input_f32, winograd_output_f32: the transforms of convolution as F(4x4, 3x3), see their arguments
 #define LR_OTHER_KERNELS(X)                                                                                           \
   X(gemm_f32, void, (const GemmF32& g))                                                                               \
@@ -122,12 +179,20 @@ struct WinogradOutputF32 {
   X(transpose_32, void,                                                                                               \
     (const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols))             \
   X(f16_to_f32, void, (const uint16_t* x, float* y, size_t n))                                                        \
-  X(f32_to_f16, void, (const float* x, uint16_t* y, size_t n))
+  X(f32_to_f16, void, (const float* x, uint16_t* y, size_t n))                                                        \
+  X(gemm_i8, void, (const GemmI8& g))                                                                                 \
+  X(gemm_i8_f32, void, (const GemmI8F32& g))                                                                          \
+  X(depthwise_i8, void, (const DepthwiseI8& d))                                                                       \
+  X(quantize_i8, void, (const float* x, int8_t* y, size_t n, float scale, int32_t zero))                              \
+  X(dequantize_i8, void, (const int8_t* x, float* y, size_t n, float scale, int32_t zero))                            \
+  X(add_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))                         \
+  X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))
 
 struct Kernels {
   const char* tier;
   size_t lanes;             // floats in a vector
   size_t gemm_mr, gemm_nr;  // rows and columns of the GEMM tile
+  size_t gemm_i8_mr, gemm_i8_nr, gemm_i8_depth;  // of the integer GEMM, and values of k packed together
 
 #define LR_DECLARE(name, result, parameters) result(*name) parameters;
   LR_OTHER_KERNELS(LR_DECLARE)
@@ -172,5 +237,13 @@ void pack_gemm_f32(const float* w, size_t tap_stride, size_t k_stride, size_t n_
 size_t packed_depthwise_f32_bytes(size_t taps, size_t channels);
 void pack_depthwise_f32(const float* w, size_t tap_stride, size_t channel_stride, const float* bias, size_t taps,
                         size_t channels, float* packed);
+
+// The same for the integer kernels. k is rounded up to gemm_i8_depth, taps to two; what is missing is zero.
+size_t packed_gemm_i8_bytes(size_t taps, size_t k, size_t n);
+void pack_gemm_i8(const int8_t* w, size_t tap_stride, size_t k_stride, size_t n_stride, size_t taps, size_t k, size_t n,
+                  int8_t* packed);
+size_t packed_depthwise_i8_bytes(size_t taps, size_t channels);
+void pack_depthwise_i8(const int8_t* w, size_t tap_stride, size_t channel_stride, size_t taps, size_t channels,
+                       int8_t* packed);
 
 }  // namespace lr

@@ -52,4 +52,58 @@ void pack_depthwise_f32(const float* w, size_t tap_stride, size_t channel_stride
   pack_depthwise_f32(kernels(), w, tap_stride, channel_stride, bias, taps, channels, packed);
 }
 
+size_t packed_gemm_i8_bytes(size_t taps, size_t k, size_t n) {
+  const size_t nr = kernels().gemm_i8_nr, depth = kernels().gemm_i8_depth;
+  return (n + nr - 1) / nr * nr * taps * ((k + depth - 1) / depth * depth);
+}
+
+void pack_gemm_i8(const Kernels& tier, const int8_t* w, size_t tap_stride, size_t k_stride, size_t n_stride,
+                  size_t taps, size_t k, size_t n, int8_t* packed) {
+  const size_t nr = tier.gemm_i8_nr, depth = tier.gemm_i8_depth;
+  for (size_t j0 = 0; j0 < n; j0 += nr) {
+    const size_t columns = n - j0 < nr ? n - j0 : nr;
+    for (size_t t = 0; t < taps; ++t) {
+      for (size_t i = 0; i < k; i += depth) {
+        const int8_t* group = w + t * tap_stride + i * k_stride + j0 * n_stride;
+        for (size_t j = 0; j < nr; ++j) {
+          for (size_t d = 0; d < depth; ++d) {
+            const bool inside = j < columns && i + d < k;
+            *packed++ = inside ? group[d * k_stride + j * n_stride] : static_cast<int8_t>(0);
+          }
+        }
+      }
+    }
+  }
+}
+
+void pack_gemm_i8(const int8_t* w, size_t tap_stride, size_t k_stride, size_t n_stride, size_t taps, size_t k, size_t n,
+                  int8_t* packed) {
+  pack_gemm_i8(kernels(), w, tap_stride, k_stride, n_stride, taps, k, n, packed);
+}
+
+size_t packed_depthwise_i8_bytes(size_t taps, size_t channels) {
+  const size_t lanes = kernels().lanes;
+  return (channels + lanes - 1) / lanes * lanes * (taps + taps % 2);
+}
+
+void pack_depthwise_i8(const Kernels& tier, const int8_t* w, size_t tap_stride, size_t channel_stride, size_t taps,
+                       size_t channels, int8_t* packed) {
+  const size_t lanes = tier.lanes, used = channels < lanes ? channels : lanes;
+  for (size_t group = 0; group < channels; group += lanes) {
+    const size_t c0 = group + used <= channels ? group : channels - used;
+    for (size_t t = 0; t < taps; t += 2) {
+      const int8_t* tap = w + t * tap_stride + c0 * channel_stride;
+      for (size_t i = 0; i < lanes; ++i) {
+        *packed++ = i < used ? tap[i * channel_stride] : static_cast<int8_t>(0);
+        *packed++ = i < used && t + 1 < taps ? tap[tap_stride + i * channel_stride] : static_cast<int8_t>(0);
+      }
+    }
+  }
+}
+
+void pack_depthwise_i8(const int8_t* w, size_t tap_stride, size_t channel_stride, size_t taps, size_t channels,
+                       int8_t* packed) {
+  pack_depthwise_i8(kernels(), w, tap_stride, channel_stride, taps, channels, packed);
+}
+
 }  // namespace lr

@@ -8,7 +8,7 @@
 #if defined(__x86_64__)
 #define LR_TIERS(X) X(avx2, has_avx2) X(sse2, has_baseline) X(scalar, has_baseline)
 #elif defined(__aarch64__)
-#define LR_TIERS(X) X(neon, has_baseline) X(scalar, has_baseline)
+#define LR_TIERS(X) X(dotprod, has_dotprod) X(neon, has_baseline) X(scalar, has_baseline)
 #elif defined(__arm__)
 #define LR_TIERS(X) X(neon, has_neon_vfpv4) X(scalar, has_baseline)
 #else
@@ -37,5 +37,9 @@ void pack_gemm_f32(const Kernels& tier, const float* w, size_t tap_stride, size_
                    const float* bias, size_t taps, size_t k, size_t n, float* packed);
 void pack_depthwise_f32(const Kernels& tier, const float* w, size_t tap_stride, size_t channel_stride,
                         const float* bias, size_t taps, size_t channels, float* packed);
+void pack_gemm_i8(const Kernels& tier, const int8_t* w, size_t tap_stride, size_t k_stride, size_t n_stride,
+                  size_t taps, size_t k, size_t n, int8_t* packed);
+void pack_depthwise_i8(const Kernels& tier, const int8_t* w, size_t tap_stride, size_t channel_stride, size_t taps,
+                       size_t channels, int8_t* packed);
 
 }  // namespace lr

@@ -41,6 +41,7 @@
 #define LR_BACKEND_sse2 2
 #define LR_BACKEND_avx2 2
 #define LR_BACKEND_neon 3
+#define LR_BACKEND_dotprod 3
 
 #if LR_CONCAT(LR_BACKEND_, LR_TIER) == 1
 #include "scalar.h"

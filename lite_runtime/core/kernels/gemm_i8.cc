@@ -1,0 +1,229 @@
+// The integer GEMM micro-kernels: int8 by int8 with int32 sums, finished as int8 or as float.
+//
+// Weights are packed in groups of kGemmI8Depth values of k (pack.cc), the last group of a tap filled up with
+// zeros: pairs for multiply-add of pairs, quads for the dot product instructions.
+#include "simd/int8.h"
+#include "table.h"
+#include "tile.h"
+
+namespace lr {
+namespace LR_TIER {
+
+template <size_t kRows>
+using Sums = vi[kRows][kGemmI8Vectors];
+
+#if defined(__ARM_FEATURE_DOTPROD)
+
+LR_INLINE int8x16_t load_quads(const int8_t* p) { return vld1q_s8(p); }
+
+template <size_t kRows, int kLane>
+LR_INLINE void add_lane(Sums<kRows>& acc, const int8x16_t (&x)[kRows], const int8_t* w) {
+  int8x16_t b[kGemmI8Vectors];
+  LR_UNROLL
+  for (size_t j = 0; j < kGemmI8Vectors; ++j) b[j] = load_quads(w + 16 * j);
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    LR_UNROLL
+    for (size_t j = 0; j < kGemmI8Vectors; ++j) acc[r][j].v = vdotq_laneq_s32(acc[r][j].v, b[j], x[r], kLane);
+  }
+}
+
+// Up to four values of k; x holds them four times.
+template <size_t kRows>
+LR_INLINE void add_quad(Sums<kRows>& acc, const int32_t (&x)[kRows], const int8_t* w) {
+  int8x16_t a[kRows];
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) a[r] = vreinterpretq_s8_s32(vdupq_n_s32(x[r]));
+  add_lane<kRows, 0>(acc, a, w);
+}
+
+// Adds the products of one tap; returns the weights of the next.
+template <bool kNarrow, size_t kRows>
+LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
+  constexpr size_t kStep = 4 * kGemmI8Columns;
+  size_t i = 0;
+  for (; i + 16 <= k; i += 16, w += 4 * kStep) {
+    int8x16_t x[kRows];
+    LR_UNROLL
+    for (size_t r = 0; r < kRows; ++r) x[r] = vld1q_s8(a[r] + i);
+    add_lane<kRows, 0>(acc, x, w);
+    add_lane<kRows, 1>(acc, x, w + kStep);
+    add_lane<kRows, 2>(acc, x, w + 2 * kStep);
+    add_lane<kRows, 3>(acc, x, w + 3 * kStep);
+  }
+  int32_t quad[kRows];
+  for (; i + 4 <= k; i += 4, w += kStep) {
+    LR_UNROLL
+    for (size_t r = 0; r < kRows; ++r) quad[r] = read_32(a[r] + i);
+    add_quad<kRows>(acc, quad, w);
+  }
+  if (i == k) return w;
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    uint32_t bytes = 0;
+    for (size_t b = 0; b < k - i; ++b) bytes |= static_cast<uint32_t>(static_cast<uint8_t>(a[r][i + b])) << (8 * b);
+    quad[r] = static_cast<int32_t>(bytes);
+  }
+  add_quad<kRows>(acc, quad, w);
+  return w + kStep;
+}
+
+#else
+
+LR_INLINE void load_columns(vp (&b)[kGemmI8Vectors], const int8_t* w) {
+  LR_UNROLL
+  for (size_t j = 0; j < kGemmI8Vectors; ++j) b[j] = load_pairs(w + 2 * kLanes * j);
+}
+
+template <size_t kRows>
+LR_INLINE void add_pair(Sums<kRows>& acc, const PairElement* const (&x)[kRows], size_t i, const int8_t* w) {
+  vp b[kGemmI8Vectors];
+  load_columns(b, w);
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    const vp v = splat_pair(x[r] + i);
+    LR_UNROLL
+    for (size_t j = 0; j < kGemmI8Vectors; ++j) acc[r][j] = dot(acc[r][j], v, b[j]);
+  }
+}
+
+#if defined(LR_WIDE_PAIRS)
+
+constexpr size_t kStrip = 64;  // values of k widened at a time
+
+LR_INLINE void widen(const int8_t* from, size_t n, int16_t* to) {
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) widen_16(from + i, to + i);
+  for (; i < n; ++i) to[i] = from[i];
+  to[n] = 0;
+}
+
+template <bool kNarrow, size_t kRows>
+LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
+  int16_t wide[kRows][kStrip + 1];
+  const int16_t* x[kRows];
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) x[r] = wide[r];
+  for (size_t start = 0; start < k; start += kStrip) {
+    const size_t n = k - start < kStrip ? k - start : kStrip;
+    LR_UNROLL
+    for (size_t r = 0; r < kRows; ++r) widen(a[r] + start, n, wide[r]);
+    for (size_t i = 0; i < n; i += 2, w += 2 * kGemmI8Columns) add_pair<kRows>(acc, x, i, w);
+  }
+  return w;
+}
+
+#else
+
+template <bool kNarrow, size_t kRows>
+LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
+  constexpr size_t kStep = 2 * kGemmI8Columns;
+  size_t i = 0;
+#if LR_CONCAT(LR_BACKEND_, LR_TIER) == 3
+  for (; kNarrow && i + 4 <= k; i += 4, w += 2 * kStep) {
+    vp b0[kGemmI8Vectors], b1[kGemmI8Vectors];
+    load_columns(b0, w);
+    load_columns(b1, w + kStep);
+    LR_UNROLL
+    for (size_t r = 0; r < kRows; ++r) {
+      const vp x0 = splat_pair(a[r] + i), x1 = splat_pair(a[r] + i + 2);
+      LR_UNROLL
+      for (size_t j = 0; j < kGemmI8Vectors; ++j) acc[r][j] = dot_narrow(acc[r][j], x0, b0[j], x1, b1[j]);
+    }
+  }
+#endif
+  for (; i + 2 <= k; i += 2, w += kStep) add_pair<kRows>(acc, a, i, w);
+  if (i == k) return w;
+  int8_t last[kRows][2];
+  const int8_t* x[kRows];
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    last[r][0] = a[r][i];
+    last[r][1] = 0;
+    x[r] = last[r];
+  }
+  add_pair<kRows>(acc, x, 0, w);
+  return w + kStep;
+}
+
+#endif
+#endif
+
+// How sums become results: finish(column) gives the function for one vector of columns, store puts it away.
+struct ToI8 {
+  const GemmI8& g;
+  Requantize requantize;
+  LR_MEMBER explicit ToI8(const GemmI8& gemm) : g(gemm), requantize(gemm.zero, gemm.lo, gemm.hi) {}
+  LR_MEMBER vi start(size_t column) const { return load_i(g.bias + column); }
+  LR_MEMBER void store_vector(vi acc, size_t row, size_t column, size_t left) const {
+    const vi y = requantize(to_float(acc) * load(g.scale + column));
+    int8_t* to = g.c + row * g.c_stride + column;
+    if (left >= kLanes) return store_i8(to, y);
+    store_i8_part(to, y, left);
+  }
+};
+
+struct ToF32 {
+  const GemmI8F32& g;
+  vf lo, hi;
+  LR_MEMBER explicit ToF32(const GemmI8F32& gemm) : g(gemm), lo(splat(gemm.lo)), hi(splat(gemm.hi)) {}
+  LR_MEMBER vi start(size_t) const { return splat_i(0); }
+  LR_MEMBER void store_vector(vi acc, size_t row, size_t column, size_t left) const {
+    const vf y = clamp(to_float(acc) * load(g.scale + column) + load(g.offset + column), lo, hi);
+    float* to = g.c + row * g.c_stride + column;
+    if (left >= kLanes) return store(to, y);
+    store_part(to, y, left);
+  }
+};
+
+template <bool kNarrow, size_t kRows, class Output, class Gemm>
+static void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_t column) {
+  Sums<kRows> acc;
+  LR_UNROLL
+  for (size_t j = 0; j < kGemmI8Vectors; ++j) {
+    const vi start = output.start(column + j * kLanes);
+    LR_UNROLL
+    for (size_t r = 0; r < kRows; ++r) acc[r][j] = start;
+  }
+  for (size_t t = 0; t < g.taps; ++t) {
+    const int8_t* a[kRows];
+    LR_UNROLL
+    for (size_t r = 0; r < kRows; ++r) a[r] = g.a[t * kRows + r];
+    w = add_tap<kNarrow, kRows>(acc, a, g.k, w);
+  }
+  const size_t columns = g.n - column;
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    LR_UNROLL
+    for (size_t j = 0; j < kGemmI8Vectors; ++j) {
+      if (columns > j * kLanes) output.store_vector(acc[r][j], r, column + j * kLanes, columns - j * kLanes);
+    }
+  }
+}
+
+template <bool kNarrow, size_t kRows, class Output, class Gemm>
+static void i8_rows(const Gemm& g) {
+  if constexpr (kRows > 1) {
+    if (g.rows < kRows) return i8_rows<kNarrow, kRows - 1, Output>(g);
+  }
+  const Output output(g);
+  const size_t depth = (g.k + kGemmI8Depth - 1) / kGemmI8Depth * kGemmI8Depth;
+  const size_t panel = kGemmI8Columns * g.taps * depth;
+  const int8_t* w = g.w;
+  for (size_t j = 0; j < g.n; j += kGemmI8Columns, w += panel) i8_panel<kNarrow, kRows>(g, output, w, j);
+}
+
+#if LR_CONCAT(LR_BACKEND_, LR_TIER) == 3 && !defined(__ARM_FEATURE_DOTPROD)
+void gemm_i8(const GemmI8& g) {
+  g.narrow ? i8_rows<true, kGemmI8Rows, ToI8>(g) : i8_rows<false, kGemmI8Rows, ToI8>(g);
+}
+void gemm_i8_f32(const GemmI8F32& g) {
+  g.narrow ? i8_rows<true, kGemmI8Rows, ToF32>(g) : i8_rows<false, kGemmI8Rows, ToF32>(g);
+}
+#else
+void gemm_i8(const GemmI8& g) { i8_rows<false, kGemmI8Rows, ToI8>(g); }
+void gemm_i8_f32(const GemmI8F32& g) { i8_rows<false, kGemmI8Rows, ToF32>(g); }
+#endif
+
+}  // namespace LR_TIER
+}  // namespace lr

@@ -1,0 +1,168 @@
+// 8-bit integers for the kernels that need them; include simd.h first.
+//
+// Provided by every backend:
+//   vp                        kLanes pairs of int8
+//   load_pairs                2 * kLanes values at any address, the pair of a lane together
+//   interleave(a, b)          the pairs (a[i], b[i]), from kLanes values at each address
+//   splat_pair                one pair in all lanes, from the address of two values of type PairElement
+//   dot(acc, x, y)            acc + x.first * y.first + x.second * y.second in every lane; wraps around
+//   load_i8, load_i           kLanes values of int8 or int32
+//   store_i8                  the low bytes of kLanes values
+//   store_i8_part             of the first 1 <= n < kLanes values
+// On x86 a pair is broadcast from int16 (LR_WIDE_PAIRS), elsewhere straight from int8.
+#pragma once
+
+#include "simd.h"
+
+#define LR_MEMBER inline __attribute__((always_inline))
+
+namespace lr {
+namespace LR_TIER {
+
+LR_INLINE int32_t read_32(const void* p) {
+  int32_t bits;
+  __builtin_memcpy(&bits, p, sizeof bits);
+  return bits;
+}
+LR_INLINE int16_t read_16(const void* p) {
+  int16_t bits;
+  __builtin_memcpy(&bits, p, sizeof bits);
+  return bits;
+}
+
+#if LR_CONCAT(LR_BACKEND_, LR_TIER) == 1
+
+struct vp {
+  int32_t first, second;
+};
+using PairElement = int8_t;
+
+LR_INLINE vp load_pairs(const int8_t* p) { return {p[0], p[1]}; }
+LR_INLINE vp interleave(const int8_t* a, const int8_t* b) { return {*a, *b}; }
+LR_INLINE vp splat_pair(const int8_t* p) { return {p[0], p[1]}; }
+LR_INLINE vi dot(vi acc, vp x, vp y) { return acc + vi{x.first * y.first + x.second * y.second}; }
+LR_INLINE vi load_i8(const int8_t* p) { return {*p}; }
+LR_INLINE vi load_i(const int32_t* p) { return {*p}; }
+LR_INLINE void store_i8(int8_t* p, vi a) { *p = static_cast<int8_t>(a.v); }
+
+#elif LR_CONCAT(LR_BACKEND_, LR_TIER) == 2
+
+#define LR_WIDE_PAIRS 1
+struct vp {
+#if defined(__AVX2__)
+  __m256i v;
+#else
+  __m128i v;
+#endif
+};
+using PairElement = int16_t;
+
+#if defined(__AVX2__)
+
+LR_INLINE vp load_pairs(const int8_t* p) {
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+LR_INLINE __m128i load_8_bytes(const int8_t* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
+LR_INLINE vp interleave(const int8_t* a, const int8_t* b) {
+  return {_mm256_cvtepi8_epi16(_mm_unpacklo_epi8(load_8_bytes(a), load_8_bytes(b)))};
+}
+LR_INLINE vp splat_pair(const int16_t* p) { return {_mm256_set1_epi32(read_32(p))}; }
+LR_INLINE vi dot(vi acc, vp x, vp y) { return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(x.v, y.v))}; }
+LR_INLINE vi load_i8(const int8_t* p) { return {_mm256_cvtepi8_epi32(load_8_bytes(p))}; }
+LR_INLINE vi load_i(const int32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+LR_INLINE void store_i8(int8_t* p, vi a) {
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(a.v), _mm256_extracti128_si256(a.v, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+}
+// 16 values as int16.
+LR_INLINE void widen_16(const int8_t* from, int16_t* to) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), load_pairs(from).v);
+}
+
+#else
+
+LR_INLINE __m128i widen_low(__m128i bytes) {
+  return _mm_srai_epi16(_mm_unpacklo_epi8(_mm_setzero_si128(), bytes), 8);
+}
+LR_INLINE vp load_pairs(const int8_t* p) {
+  return {widen_low(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))};
+}
+LR_INLINE vp interleave(const int8_t* a, const int8_t* b) {
+  return {widen_low(_mm_unpacklo_epi8(_mm_cvtsi32_si128(read_32(a)), _mm_cvtsi32_si128(read_32(b))))};
+}
+LR_INLINE vp splat_pair(const int16_t* p) { return {_mm_set1_epi32(read_32(p))}; }
+LR_INLINE vi dot(vi acc, vp x, vp y) { return {_mm_add_epi32(acc.v, _mm_madd_epi16(x.v, y.v))}; }
+LR_INLINE vi load_i8(const int8_t* p) {
+  const __m128i words = widen_low(_mm_cvtsi32_si128(read_32(p)));
+  return {_mm_srai_epi32(_mm_unpacklo_epi16(_mm_setzero_si128(), words), 16)};
+}
+LR_INLINE vi load_i(const int32_t* p) { return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))}; }
+LR_INLINE void store_i8(int8_t* p, vi a) {
+  const __m128i words = _mm_packs_epi32(a.v, a.v);
+  const int32_t bytes = _mm_cvtsi128_si32(_mm_packs_epi16(words, words));
+  __builtin_memcpy(p, &bytes, sizeof bytes);
+}
+LR_INLINE void widen_16(const int8_t* from, int16_t* to) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  auto* out = reinterpret_cast<__m128i*>(to);
+  _mm_storeu_si128(out, widen_low(bytes));
+  _mm_storeu_si128(out + 1, _mm_srai_epi16(_mm_unpackhi_epi8(_mm_setzero_si128(), bytes), 8));
+}
+
+#endif
+
+#else
+
+struct vp {
+  int8x8_t v;
+};
+using PairElement = int8_t;
+
+LR_INLINE int8x8_t load_4_bytes(const int8_t* p) { return vreinterpret_s8_s32(vdup_n_s32(read_32(p))); }
+LR_INLINE vp load_pairs(const int8_t* p) { return {vld1_s8(p)}; }
+LR_INLINE vp interleave(const int8_t* a, const int8_t* b) {
+  return {vzip_s8(load_4_bytes(a), load_4_bytes(b)).val[0]};
+}
+LR_INLINE vp splat_pair(const int8_t* p) { return {vreinterpret_s8_s16(vdup_n_s16(read_16(p)))}; }
+LR_INLINE vi dot(vi acc, vp x, vp y) { return {vpadalq_s16(acc.v, vmull_s8(x.v, y.v))}; }
+// dot of two pairs at once; no value of y may be -128.
+LR_INLINE vi dot_narrow(vi acc, vp x0, vp y0, vp x1, vp y1) {
+  return {vpadalq_s16(acc.v, vmlal_s8(vmull_s8(x0.v, y0.v), x1.v, y1.v))};
+}
+LR_INLINE vi load_i8(const int8_t* p) { return {vmovl_s16(vget_low_s16(vmovl_s8(load_4_bytes(p))))}; }
+LR_INLINE vi load_i(const int32_t* p) { return {vld1q_s32(p)}; }
+LR_INLINE void store_i8(int8_t* p, vi a) {
+  const int16x4_t words = vmovn_s32(a.v);
+  const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
+  const int32_t bits = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
+  __builtin_memcpy(p, &bits, sizeof bits);
+}
+
+#endif
+
+LR_INLINE void store_i8_part(int8_t* p, vi a, size_t n) {
+  int8_t bytes[kLanes];
+  store_i8(bytes, a);
+  for (size_t i = 0; i < n; ++i) p[i] = bytes[i];
+}
+
+// Rounds to an integer, half to even, and adds `zero`; |x| < 2^21. Adding 1.5 * 2^23 leaves the rounded
+// number in the low bits of the mantissa.
+struct Rounding {
+  vf shift;
+  vi offset;
+  LR_MEMBER explicit Rounding(int32_t zero) : shift(splat(12582912.f)), offset(splat_i(0x4b400000 - zero)) {}
+  LR_MEMBER vi operator()(vf x) const { return bits(x + shift) - offset; }
+};
+
+// An integer result: x rounded, zero point added, limited to [lo, hi], which lie within int8.
+struct Requantize {
+  vf lo, hi;
+  Rounding round;
+  LR_MEMBER Requantize(int32_t zero, int32_t low, int32_t high)
+      : lo(splat(static_cast<float>(low - zero))), hi(splat(static_cast<float>(high - zero))), round(zero) {}
+  LR_MEMBER vi operator()(vf x) const { return round(clamp(x, lo, hi)); }
+};
+
+}  // namespace LR_TIER
+}  // namespace lr
