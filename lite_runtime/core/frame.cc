@@ -87,8 +87,10 @@ void Frame::build_steps() {
       case schema::PrimitiveType_Call:
         step.kind = Kind::kCall;
         break;
-      default:
-        step.op = find_op(def.primitive)();
+      default: {
+        const OpFactory quantized = find_quantized_op(def, model);
+        step.op = (quantized != nullptr ? quantized : find_op(def.primitive))();
+      }
     }
   }
   ends_in_tail_call_ = graph_ != &model.graphs()[0] && !steps_.empty() && steps_.back().kind == Kind::kCall &&

@@ -121,21 +121,25 @@ NodeDef parse_node(const schema::CNode& n, size_t index, size_t tensors) {
   return def;
 }
 
-// The axis of a weight that has one set of quantisation parameters per channel.
-int weight_axis(const NodeDef& node, size_t input, const TensorDef& weight) {
-  if (node.primitive != schema::PrimitiveType_MatMulFusion) return 0;
-  const auto* attr = node.attributes->value_as<schema::MatMulFusion>();
-  const bool last = input == 0 ? attr->transpose_a() : !attr->transpose_b();
-  return std::max(0, weight.shape.rank() - (last ? 1 : 2));
+// Whether quantised constants of the node are a form of storage, and it computes in float32.
+bool stores_quantized(const NodeDef& node) {
+  switch (node.quant_type) {
+    case schema::QuantType_QUANT_WEIGHT:
+    case schema::QuantType_WeightQuant:
+      return true;
+    case schema::QuantType_QUANT_DYNAMIC:  // tables are looked up in, only products have integer kernels
+      return node.primitive == schema::PrimitiveType_Gather;
+    default:
+      return false;
+  }
 }
 
-// Weight-only quantisation is storage: the node computes in float32.
 void dequantize_weights(const std::vector<NodeDef>& nodes, std::vector<TensorDef>& tensors) {
   for (const NodeDef& node : nodes) {
-    if (node.quant_type != schema::QuantType_QUANT_WEIGHT && node.quant_type != schema::QuantType_WeightQuant) continue;
+    if (!stores_quantized(node)) continue;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       TensorDef& weight = tensors[node.inputs[i]];
-      if (weight.is_const()) dequantize(weight, weight_axis(node, i, weight));
+      if (weight.is_const()) dequantize(weight, quantized_axis(node, i, weight));
     }
   }
 }
@@ -199,6 +203,13 @@ Buffer allocate_buffer(size_t bytes) {
   void* data = size > limit ? nullptr : std::aligned_alloc(kAlignment, size);
   if (data == nullptr) fail(LR_ERROR_MEMORY, "%zu bytes of memory cannot be had", bytes);
   return Buffer(data, std::free);
+}
+
+int quantized_axis(const NodeDef& node, size_t input, const TensorDef& weight) {
+  if (node.primitive != schema::PrimitiveType_MatMulFusion) return 0;
+  const auto* attr = node.attributes->value_as<schema::MatMulFusion>();
+  const bool last = input == 0 ? attr->transpose_a() : !attr->transpose_b();
+  return std::max(0, weight.shape.rank() - (last ? 1 : 2));
 }
 
 const char* primitive_name(int primitive) {

@@ -47,6 +47,10 @@ struct NodeDef {
   std::vector<uint32_t> inputs, outputs;  // indices of tensors
 };
 
+// The axis along which input `input` of a node has one set of quantisation parameters per channel, if it has
+// several and nothing else fits better (see channel_axis).
+int quantized_axis(const NodeDef& node, size_t input, const TensorDef& weight);
+
 struct GraphDef {
   std::string name;
   std::vector<uint32_t> inputs, outputs;

@@ -12,6 +12,16 @@ std::array<OpFactory, kPrimitives>& registry() {
   static std::array<OpFactory, kPrimitives> table{};
   return table;
 }
+
+struct QuantizedOp {
+  OpFactory factory = nullptr;
+  QuantizedOpRegistration::Accepts accepts = nullptr;
+};
+// [0]: specialised, [1]: general
+std::array<QuantizedOp, 2>& quantized_registry(size_t primitive) {
+  static std::array<std::array<QuantizedOp, 2>, kPrimitives> table{};
+  return table[primitive];
+}
 }  // namespace
 
 OpRegistration::OpRegistration(int primitive, OpFactory factory) {
@@ -21,6 +31,22 @@ OpRegistration::OpRegistration(int primitive, OpFactory factory) {
 OpFactory find_op(int primitive) {
   if (primitive < 0 || static_cast<size_t>(primitive) >= kPrimitives) return nullptr;
   return registry()[static_cast<size_t>(primitive)];
+}
+
+QuantizedOpRegistration::QuantizedOpRegistration(int primitive, bool specialised, OpFactory factory, Accepts accepts) {
+  quantized_registry(static_cast<size_t>(primitive))[specialised ? 0 : 1] = {factory, accepts};
+}
+
+OpFactory find_quantized_op(const NodeDef& node, const Model& model) {
+  if (node.inputs.empty() || find_op(node.primitive) == nullptr) return nullptr;
+  const TensorDef& input = model.tensors()[node.inputs[0]];
+  const bool integers = input.dtype == DType::kInt8 || input.dtype == DType::kUInt8 || input.dtype == DType::kInt16;
+  const bool quantized = !input.quant.empty() || node.quant_type == schema::QuantType_QUANT_DYNAMIC;
+  if (!integers || !quantized) return nullptr;
+  for (const QuantizedOp& op : quantized_registry(static_cast<size_t>(node.primitive))) {
+    if (op.accepts != nullptr && op.accepts(node, model)) return op.factory;
+  }
+  return nullptr;
 }
 
 const Tensor& Node::value(size_t i) const {

@@ -20,6 +20,13 @@
 
 namespace lr {
 
+// real = (q - zero) * scale + shift, for the integers q of a tensor. A scale of 0 stands for none.
+struct Affine {
+  float scale = 0.f;
+  int32_t zero = 0;
+  float shift = 0.f;
+};
+
 // A tensor of a session. `data` is null during infer and prepare unless `known`.
 struct Tensor {
   DType dtype = DType::kUnknown;
@@ -28,6 +35,8 @@ struct Tensor {
   // The value is fixed for this plan: a constant, or computed from constants and shapes alone.
   bool known = false;
   const TensorDef* def = nullptr;
+  // Of a tensor that is quantised anew in every run; elsewhere the file states it (def->quant).
+  Affine run_time_quantization;
 
   int64_t count() const { return shape.count(); }
   size_t bytes() const { return static_cast<size_t>(count()) * dtype_size(dtype); }
@@ -110,9 +119,27 @@ struct OpRegistration {
 // Null when the primitive has no operator.
 OpFactory find_op(int primitive);
 
+// Operators that compute on quantised integers; all others refuse these, or move them without looking at them.
+// `accepts` tells from the file alone whether the operator can do a node whose input 0 is quantised. Of those
+// that can, a specialised one is preferred to a general one; each primitive has at most one of either.
+struct QuantizedOpRegistration {
+  using Accepts = bool (*)(const NodeDef& node, const Model& model);
+  QuantizedOpRegistration(int primitive, bool specialised, OpFactory factory, Accepts accepts);
+};
+// Null when the node does not compute on quantised integers, or no such operator accepts it.
+OpFactory find_quantized_op(const NodeDef& node, const Model& model);
+
 #define LR_REGISTER_OP(Primitive, Class)                         \
   static const ::lr::OpRegistration lr_register_##Primitive(     \
       static_cast<int>(::lr::schema::PrimitiveType_##Primitive), \
       []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); });
+
+#define LR_REGISTER_QUANTIZED(Primitive, Class, specialised)                    \
+  static const ::lr::QuantizedOpRegistration lr_register_quantized_##Primitive( \
+      static_cast<int>(::lr::schema::PrimitiveType_##Primitive), specialised,   \
+      []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }, Class::accepts);
+// Class has a static function accepts(const NodeDef&, const Model&).
+#define LR_REGISTER_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, true)
+#define LR_REGISTER_GENERAL_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, false)
 
 }  // namespace lr

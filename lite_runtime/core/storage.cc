@@ -55,18 +55,6 @@ struct ChannelIndex {
   size_t operator()(int64_t i) const { return channels == 1 ? 0 : static_cast<size_t>(i / inner % channels); }
 };
 
-// The axis that has one set of parameters per channel: the first, or the last for a matrix [in, out].
-int channel_axis(const TensorDef& def, int preferred) {
-  const int64_t channels = channels_of(def);
-  if (channels <= 1) return 0;
-  const int rank = def.shape.rank();
-  for (int axis : {preferred, 0, rank - 1}) {
-    if (axis >= 0 && axis < rank && def.shape[axis] == channels) return axis;
-  }
-  fail(LR_ERROR_FORMAT, "has %lld quantisation parameters, which fit no axis of its shape %s",
-       static_cast<long long>(channels), def.shape.str().c_str());
-}
-
 // Values of `bits` bits, stored with an offset of 2^(bits-1), least significant bit first.
 template <class T>
 void unpack(const uint8_t* data, size_t size, uint32_t bits, T* out, size_t n) {
@@ -291,6 +279,17 @@ void dequantize_from(TensorDef& def, int axis) {
 }
 
 }  // namespace
+
+int channel_axis(const TensorDef& def, int preferred) {
+  const int64_t channels = channels_of(def);
+  if (channels <= 1) return 0;
+  const int rank = def.shape.rank();
+  for (int axis : {preferred, 0, rank - 1}) {
+    if (axis >= 0 && axis < rank && def.shape[axis] == channels) return axis;
+  }
+  fail(LR_ERROR_FORMAT, "has %lld quantisation parameters, which fit no axis of its shape %s",
+       static_cast<long long>(channels), def.shape.str().c_str());
+}
 
 void* own_storage(TensorDef& def, size_t bytes) {
   Buffer buffer = allocate_buffer(bytes);

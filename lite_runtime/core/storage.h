@@ -17,6 +17,10 @@ void decompress(const schema::Tensor& stored, TensorDef& def);
 // Replaces int8 or int16 elements by the float32 they stand for; per channel along `axis`.
 void dequantize(TensorDef& def, int axis);
 
+// The axis that has one set of quantisation parameters per channel: `preferred` where that fits, else the first
+// or the last; 0 for a single set. Throws LR_ERROR_FORMAT when the parameters fit no axis.
+int channel_axis(const TensorDef& def, int preferred);
+
 // Replaces float16 elements by float32.
 void widen_float16(TensorDef& def);
 

@@ -16,8 +16,8 @@ _QEMU = {"aarch64-linux-gnu": "qemu-aarch64", "arm-linux-gnueabihf": "qemu-arm"}
 # Target, CPU, tier it must choose. The Cortex-A8 has NEON but no fused multiply-add (VFPv4).
 _CPUS = [
     ("aarch64-linux-gnu", "cortex-a53", "neon"),
-    ("aarch64-linux-gnu", "cortex-a76", "neon"),
-    ("aarch64-linux-gnu", "max", "neon"),
+    ("aarch64-linux-gnu", "cortex-a76", "dotprod"),
+    ("aarch64-linux-gnu", "max", "dotprod"),
     ("arm-linux-gnueabihf", "cortex-a7", "neon"),
     ("arm-linux-gnueabihf", "cortex-a8", "scalar"),
 ]
@@ -45,11 +45,12 @@ def test_kernels(programs: dict[str, Path], target: str, cpu: str, tier: str) ->
 
 
 @pytest.mark.parametrize(("target", "cpu", "tier"), _CPUS)
-@pytest.mark.parametrize("forced", ["", "neon", "scalar", "avx2"])
+@pytest.mark.parametrize("forced", ["", "dotprod", "neon", "scalar", "avx2"])
 def test_tier(programs: dict[str, Path], target: str, cpu: str, tier: str, forced: str) -> None:
     """The best tier unless an available one is asked for by name."""
     command = [*_command(programs, target, cpu, "kernel_test"), "tier"]
-    expected = "scalar" if forced == "scalar" else tier
+    available = {"dotprod": ("dotprod", "neon", "scalar"), "neon": ("neon", "scalar"), "scalar": ("scalar",)}[tier]
+    expected = forced if forced in available else tier
     assert output_of(command, LITE_RUNTIME_ISA=forced).strip() == expected
 
 

@@ -4,8 +4,7 @@
 // output pixel and filter tap, so the input is never copied. Depthwise convolution has its own kernel.
 #include <algorithm>
 
-#include "ops/gemm.h"
-#include "ops/geometry.h"
+#include "ops/convolution.h"
 #include "ops/winograd.h"
 
 namespace lr {
@@ -20,30 +19,14 @@ class Conv2D : public Op {
   bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
 
  private:
-  bool depthwise() const { return group_ == window_.channels && group_ == out_channels_; }
-  // Every output pixel reads just the input pixel at its own position.
-  bool pointwise() const {
-    return window_.taps() == 1 && window_.stride.h == 1 && window_.stride.w == 1 && window_.top == 0 &&
-           window_.left == 0 && window_.out_h == window_.in_h && window_.out_w == window_.in_w;
-  }
-  // With few channels, the taps of a filter row are read as one run of kernel.w pixels from a copy of the
-  // input that is padded on the left and right.
-  bool merges_taps() const {
-    return group_ == 1 && window_.kernel.w > 1 && window_.dilation.w == 1 && window_.channels < 8;
-  }
-  int64_t padded_width() const { return (window_.out_w - 1) * window_.stride.w + window_.kernel.w; }
-  void pad_rows(const Node& node, float* padded) const;
-  void fill_runs(const float* padded, int64_t row, size_t rows, const float** a) const;
   void prepare_gemm(Node& node);
   void prepare_depthwise(Node& node);
   void pack_gemm(const Node& node, float* packed) const;
   void pack_depthwise(const Node& node, float* packed) const;
   void run_gemm(Node& node) const;
   void run_depthwise(Node& node) const;
-  void fill_pointers(const float* x, int64_t row, size_t rows, const float** a) const;
 
-  Window window_;
-  int64_t group_ = 1, out_channels_ = 0;
+  Convolution conv_;
   FusedActivation activation_;
   PackedWeights weights_;
   Workspace workspace_;
@@ -57,43 +40,23 @@ class Conv2D : public Op {
 };
 
 void Conv2D::infer(Node& node) {
-  const auto* attr = node.attr<schema::Conv2DFusion>();
-  node.expect_inputs(2, 3);
   for (size_t i = 0; i < node.inputs(); ++i) node.expect_dtype(i, DType::kFloat32);
-  const Shape& x = node.in[0]->shape;
-  const Shape& w = node.in[1]->shape;
-  if (x.rank() != 4 || w.rank() != 4) {
-    node.invalid("input %s and weights %s need 4 dimensions each", x.str().c_str(), w.str().c_str());
-  }
-  group_ = std::max<int64_t>(1, attr->group());
-  out_channels_ = w[0];
-  if (x[3] % group_ != 0 || w[3] != x[3] / group_ || w[0] % group_ != 0) {
-    node.invalid("weights %s do not fit input %s with group=%lld", w.str().c_str(), x.str().c_str(),
-                 static_cast<long long>(group_));
-  }
-  if (w.count() == 0) node.invalid("weights %s are empty", w.str().c_str());
-  if (node.has(2) && node.in[2]->count() != out_channels_) {
-    node.invalid("bias has %lld values for %lld output channels", static_cast<long long>(node.in[2]->count()),
-                 static_cast<long long>(out_channels_));
-  }
-  window_.kernel = {w[1], w[2]};
-  window_.stride = pair_attribute(node, "stride", attr->stride(), {1, 1});
-  window_.dilation = pair_attribute(node, "dilation", attr->dilation(), {1, 1});
-  fit_window(node, attr->pad_mode(), padding_attribute(node, "pad_list", attr->pad_list()), false, window_);
-  activation_ = FusedActivation(node, attr->activation_type());
-  node.set_out(0, DType::kFloat32, {window_.batch, window_.out_h, window_.out_w, out_channels_});
+  conv_ = fit_convolution(node);
+  activation_ = FusedActivation(node, node.attr<schema::Conv2DFusion>()->activation_type());
+  const Window& w = conv_.window;
+  node.set_out(0, DType::kFloat32, {w.batch, w.out_h, w.out_w, conv_.out_channels});
 }
 
 void Conv2D::prepare(Node& node) {
   workspace_.clear();
-  const size_t zeros = static_cast<size_t>(window_.channels * window_.kernel.w) * sizeof(float);
+  const size_t zeros = static_cast<size_t>(conv_.window.channels * conv_.window.kernel.w) * sizeof(float);
   zeros_ = allocate_buffer(zeros);
   std::memset(zeros_.get(), 0, zeros);
-  use_winograd_ = group_ == 1 && node.in[1]->known && Winograd::pays(window_, out_channels_);
-  if (depthwise()) {
+  use_winograd_ = conv_.group == 1 && node.in[1]->known && Winograd::pays(conv_.window, conv_.out_channels);
+  if (conv_.depthwise()) {
     prepare_depthwise(node);
   } else if (use_winograd_) {
-    winograd_.prepare(node, window_, out_channels_, zeros_.get(), workspace_);
+    winograd_.prepare(node, conv_.window, conv_.out_channels, zeros_.get(), workspace_);
   } else {
     prepare_gemm(node);
   }
@@ -102,7 +65,7 @@ void Conv2D::prepare(Node& node) {
 
 void Conv2D::run(Node& node) {
   if (node.out[0]->count() == 0) return;
-  if (depthwise()) {
+  if (conv_.depthwise()) {
     run_depthwise(node);
   } else if (use_winograd_) {
     winograd_.run(node, Epilogue(activation_, node));
@@ -112,18 +75,14 @@ void Conv2D::run(Node& node) {
 }
 
 void Conv2D::prepare_gemm(Node& node) {
-  gemm_.batches = group_;
-  gemm_.rows = window_.batch * window_.out_pixels();
-  gemm_.taps = merges_taps() ? window_.kernel.h : window_.taps();
-  gemm_.k = window_.channels / group_ * (merges_taps() ? window_.kernel.w : 1);
-  if (merges_taps()) {
-    padded_ = workspace_.add<float>(window_.batch * window_.in_h * padded_width() * window_.channels);
+  gemm_ = conv_.gemm();
+  if (conv_.merges_taps()) {
+    padded_ = workspace_.add<float>(conv_.padded_count());
   }
-  gemm_.n = out_channels_ / group_;
   const int threads = node.pool->threads();
   tiles_ = GemmTiles(gemm_, threads);
   pointers_ = workspace_.add(tiles_.pointer_bytes(threads));
-  const size_t bytes = static_cast<size_t>(group_ * gemm_.packed_floats()) * sizeof(float);
+  const size_t bytes = static_cast<size_t>(conv_.group * gemm_.packed_floats()) * sizeof(float);
   weights_.prepare(node, {1, 2}, "gemm", bytes, workspace_, [&](float* packed) { pack_gemm(node, packed); });
 }
 
@@ -131,7 +90,7 @@ void Conv2D::pack_gemm(const Node& node, float* packed) const {
   const float* w = node.in[1]->as<float>();
   const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
   const auto taps = static_cast<size_t>(gemm_.taps), k = static_cast<size_t>(gemm_.k), n = static_cast<size_t>(gemm_.n);
-  for (int64_t g = 0; g < group_; ++g) {
+  for (int64_t g = 0; g < conv_.group; ++g) {
     pack_gemm_f32(w + static_cast<size_t>(g) * n * taps * k, k, 1, taps * k,
                   bias == nullptr ? nullptr : bias + g * gemm_.n, taps, k, n, packed + g * gemm_.packed_floats());
   }
@@ -143,9 +102,9 @@ void Conv2D::run_gemm(Node& node) const {
   const float* weights = weights_.get(node, [&](float* packed) { pack_gemm(node, packed); });
   const float** pointers = Workspace::at<const float*>(node, pointers_);
   const auto operands = [&](int64_t g) { return std::pair(weights + g * gemm_.packed_floats(), y + g * gemm_.n); };
-  const auto stride = static_cast<size_t>(out_channels_);
-  if (pointwise()) {
-    const int64_t channels = window_.channels;
+  const auto stride = static_cast<size_t>(conv_.out_channels);
+  if (conv_.pointwise()) {
+    const int64_t channels = conv_.window.channels;
     tiles_.run(node, Epilogue(activation_, node), stride, pointers, operands,
                [&](int64_t g, int64_t row, size_t rows, const float** a) {
                  const float* from = x + row * channels + g * gemm_.k;
@@ -153,76 +112,28 @@ void Conv2D::run_gemm(Node& node) const {
                });
     return;
   }
-  if (merges_taps()) {
+  const auto* zeros = static_cast<const float*>(zeros_.get());
+  if (conv_.merges_taps()) {
     float* padded = Workspace::at<float>(node, padded_);
-    pad_rows(node, padded);
+    conv_.pad_rows(node, x, 0.f, padded);
     tiles_.run(node, Epilogue(activation_, node), stride, pointers, operands,
-               [&](int64_t, int64_t row, size_t rows, const float** a) { fill_runs(padded, row, rows, a); });
+               [&](int64_t, int64_t row, size_t rows, const float** a) {
+                 conv_.fill_runs(static_cast<const float*>(padded), row, rows, zeros, a);
+               });
     return;
   }
-  tiles_.run(
-      node, Epilogue(activation_, node), stride, pointers, operands,
-      [&](int64_t g, int64_t row, size_t rows, const float** a) { fill_pointers(x + g * gemm_.k, row, rows, a); });
-}
-
-// Rows are output pixels of all images in order.
-void Conv2D::fill_pointers(const float* x, int64_t row, size_t rows, const float** a) const {
-  const Window& w = window_;
-  const auto* zeros = static_cast<const float*>(zeros_.get());
-  int64_t ox = row % w.out_w, oy = row / w.out_w % w.out_h;
-  const float* image = x + row / w.out_pixels() * w.in_pixels() * w.channels;
-  for (size_t r = 0; r < rows; ++r) {
-    const float** to = a + r;
-    int64_t iy = oy * w.stride.h - w.top;
-    for (int64_t ky = 0; ky < w.kernel.h; ++ky, iy += w.dilation.h) {
-      const bool inside = iy >= 0 && iy < w.in_h;
-      int64_t ix = ox * w.stride.w - w.left;
-      for (int64_t kx = 0; kx < w.kernel.w; ++kx, ix += w.dilation.w, to += rows) {
-        *to = inside && ix >= 0 && ix < w.in_w ? image + (iy * w.in_w + ix) * w.channels : zeros;
-      }
-    }
-    if (++ox < w.out_w) continue;
-    ox = 0;
-    if (++oy < w.out_h) continue;
-    oy = 0;
-    image += w.in_pixels() * w.channels;
-  }
-}
-
-void Conv2D::pad_rows(const Node& node, float* padded) const {
-  const float* x = node.in[0]->as<float>();
-  const int64_t channels = window_.channels, width = padded_width();
-  const int64_t left = std::min(window_.left, width), inside = std::min(window_.in_w, width - left);
-  node.pool->run(window_.batch * window_.in_h, 16, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) {
-      float* to = padded + row * width * channels;
-      std::fill_n(to, left * channels, 0.f);
-      std::copy_n(x + row * window_.in_w * channels, inside * channels, to + left * channels);
-      std::fill_n(to + (left + inside) * channels, (width - left - inside) * channels, 0.f);
-    }
-  });
-}
-
-void Conv2D::fill_runs(const float* padded, int64_t row, size_t rows, const float** a) const {
-  const Window& w = window_;
-  const auto* zeros = static_cast<const float*>(zeros_.get());
-  for (size_t r = 0; r < rows; ++r, ++row) {
-    const int64_t ox = row % w.out_w, oy = row / w.out_w % w.out_h, image = row / w.out_pixels();
-    const float** to = a + r;
-    int64_t iy = oy * w.stride.h - w.top;
-    for (int64_t ky = 0; ky < w.kernel.h; ++ky, iy += w.dilation.h, to += rows) {
-      const bool inside = iy >= 0 && iy < w.in_h;
-      *to = inside ? padded + ((image * w.in_h + iy) * padded_width() + ox * w.stride.w) * w.channels : zeros;
-    }
-  }
+  tiles_.run(node, Epilogue(activation_, node), stride, pointers, operands,
+             [&](int64_t g, int64_t row, size_t rows, const float** a) {
+               conv_.fill_pointers(x + g * gemm_.k, row, rows, zeros, a);
+             });
 }
 
 void Conv2D::prepare_depthwise(Node& node) {
   const int threads = node.pool->threads();
-  rows_ = RowWalk(window_, threads);
+  rows_ = RowWalk(conv_.window, threads);
   pointers_ = workspace_.add<const float*>(rows_.pointer_count(threads));
   const size_t bytes =
-      packed_depthwise_f32_bytes(static_cast<size_t>(window_.taps()), static_cast<size_t>(window_.channels));
+      packed_depthwise_f32_bytes(static_cast<size_t>(conv_.window.taps()), static_cast<size_t>(conv_.window.channels));
   weights_.prepare(node, {1, 2}, "depthwise", bytes, workspace_, [&](float* packed) { pack_depthwise(node, packed); });
 }
 
@@ -230,8 +141,8 @@ void Conv2D::prepare_depthwise(Node& node) {
 void Conv2D::pack_depthwise(const Node& node, float* packed) const {
   const float* w = node.in[1]->as<float>();
   const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
-  const auto channels = static_cast<size_t>(window_.channels), taps = static_cast<size_t>(window_.taps());
-  const Pair& kernel = window_.kernel;
+  const auto channels = static_cast<size_t>(conv_.window.channels), taps = static_cast<size_t>(conv_.window.taps());
+  const Pair& kernel = conv_.window.kernel;
   std::vector<float> columns;  // [tap][channel]
   columns.reserve(taps * channels);
   for (int64_t kx = 0; kx < kernel.w; ++kx) {
@@ -253,11 +164,11 @@ void Conv2D::run_depthwise(Node& node) const {
               DepthwiseF32 d;
               d.x = taps;
               d.step = rows_.step();
-              d.taps = static_cast<size_t>(window_.taps());
-              d.channels = static_cast<size_t>(window_.channels);
+              d.taps = static_cast<size_t>(conv_.window.taps());
+              d.channels = static_cast<size_t>(conv_.window.channels);
               d.count = static_cast<size_t>(pixels);
               d.packed = weights;
-              d.y = y + pixel * window_.channels;
+              d.y = y + pixel * conv_.window.channels;
               d.y_stride = d.channels;
               d.lo = epilogue.low();
               d.hi = epilogue.high();

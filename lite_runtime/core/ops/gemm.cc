@@ -8,13 +8,13 @@ constexpr int64_t kBlockBytes = 256 * 1024;
 constexpr int64_t kTasksPerThread = 4;
 }  // namespace
 
-GemmTiles::GemmTiles(const GemmShape& shape, int threads)
-    : shape_(shape), mr_(static_cast<int64_t>(kernels().gemm_mr)), row_tiles_(div_up(shape.rows, mr_)) {
-  const auto nr = static_cast<int64_t>(kernels().gemm_nr);
+GemmTiles::GemmTiles(const GemmShape& shape, int threads, const GemmTile& tile)
+    : shape_(shape), mr_(static_cast<int64_t>(tile.rows)), row_tiles_(div_up(shape.rows, mr_)) {
+  const auto nr = static_cast<int64_t>(tile.columns);
   const int64_t panels = std::max<int64_t>(1, div_up(shape.n, nr));
   int64_t blocks = 1;
   if (row_tiles_ > 1) {
-    const int64_t bytes = static_cast<int64_t>(sizeof(float)) * panels * nr * shape.cost();
+    const int64_t bytes = static_cast<int64_t>(tile.weight_bytes) * panels * nr * shape.cost();
     blocks = div_up(bytes, kBlockBytes);
   }
   const int64_t products = shape.batches * row_tiles_;

@@ -22,45 +22,64 @@ struct GemmShape {
 // Multiply-adds worth a thread.
 constexpr int64_t kGemmGrain = 1 << 16;
 
-// One task computes gemm_mr rows by `columns` columns. Tasks that follow each other share the weights of
+// The tile of a micro-kernel.
+struct GemmTile {
+  size_t rows, columns, weight_bytes;
+};
+inline GemmTile f32_tile() { return {kernels().gemm_mr, kernels().gemm_nr, sizeof(float)}; }
+inline GemmTile i8_tile() { return {kernels().gemm_i8_mr, kernels().gemm_i8_nr, sizeof(int8_t)}; }
+
+// One task computes a tile's rows by `columns` columns. Tasks that follow each other share the weights of
 // their columns, which fit the second-level cache.
 class GemmTiles {
  public:
   GemmTiles() = default;
-  GemmTiles(const GemmShape& shape, int threads);
+  GemmTiles(const GemmShape& shape, int threads, const GemmTile& tile = f32_tile());
 
   // Bytes of all threads' pointer arrays.
   size_t pointer_bytes(int threads) const;
 
-  // Computes all products on the node's threads.
+  // Calls compute(batch, row, rows, column, columns, a) for all tiles, on the node's threads.
+  //   fill(batch, row, rows, a) sets a[t * rows + r] to the k values that tap t of row `row + r` reads.
+  template <class T, class Fill, class Compute>
+  void each(const Node& node, const T** pointers, const Fill& fill, const Compute& compute) const {
+    node.pool->run(tasks(), grain_, [&](int64_t begin, int64_t end, int thread) {
+      const T** a = pointers + static_cast<size_t>(thread) * pointers_per_thread();
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t row = task % row_tiles_ * mr_;
+        const int64_t column = task / row_tiles_ % column_blocks_ * columns_;
+        const int64_t batch = task / row_tiles_ / column_blocks_;
+        const auto rows = static_cast<size_t>(std::min(mr_, shape_.rows - row));
+        fill(batch, row, rows, a);
+        compute(batch, row, rows, column, static_cast<size_t>(std::min(columns_, shape_.n - column)),
+                static_cast<const T* const*>(a));
+      }
+    });
+  }
+
+  // Computes all products of floats.
   //   operands(batch) -> {packed weights, first result row}; rows of results lie c_stride apart.
   //   fill(batch, row, rows, a) sets a[t * rows + r] to the k floats that tap t of row `row + r` reads.
   template <class Operands, class Fill>
   void run(const Node& node, const Epilogue& epilogue, size_t c_stride, const float** pointers,
            const Operands& operands, const Fill& fill) const {
-    node.pool->run(tasks(), grain_, [&](int64_t begin, int64_t end, int thread) {
-      const float** a = pointers + static_cast<size_t>(thread) * pointers_per_thread();
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t row = task % row_tiles_ * mr_;
-        const int64_t column = task / row_tiles_ % column_blocks_ * columns_;
-        const int64_t batch = task / row_tiles_ / column_blocks_;
-        const auto [w, c] = operands(batch);
-        GemmF32 g;
-        g.a = a;
-        g.rows = static_cast<size_t>(std::min(mr_, shape_.rows - row));
-        g.taps = static_cast<size_t>(shape_.taps);
-        g.k = static_cast<size_t>(shape_.k);
-        g.n = static_cast<size_t>(std::min(columns_, shape_.n - column));
-        g.w = w + column * (1 + shape_.taps * shape_.k);
-        g.c = c + row * static_cast<int64_t>(c_stride) + column;
-        g.c_stride = c_stride;
-        g.lo = epilogue.low();
-        g.hi = epilogue.high();
-        fill(batch, row, g.rows, a);
-        kernels().gemm_f32(g);
-        epilogue.finish_rows(g.c, g.rows, c_stride, g.n);
-      }
-    });
+    each(node, pointers, fill,
+         [&](int64_t batch, int64_t row, size_t rows, int64_t column, size_t columns, const float* const* a) {
+           const auto [w, c] = operands(batch);
+           GemmF32 g;
+           g.a = a;
+           g.rows = rows;
+           g.taps = static_cast<size_t>(shape_.taps);
+           g.k = static_cast<size_t>(shape_.k);
+           g.n = columns;
+           g.w = w + column * (1 + shape_.taps * shape_.k);
+           g.c = c + row * static_cast<int64_t>(c_stride) + column;
+           g.c_stride = c_stride;
+           g.lo = epilogue.low();
+           g.hi = epilogue.high();
+           kernels().gemm_f32(g);
+           epilogue.finish_rows(g.c, g.rows, c_stride, g.n);
+         });
   }
 
  private:

@@ -93,8 +93,8 @@ int64_t RowWalk::count(int64_t pixels) const {
   return ((pixels - 1) * w_.stride.w + w_.kernel.w) * w_.kernel.h;
 }
 
-const float** RowWalk::fill_column(const float* image, int64_t iy, int64_t ix, const float* outside,
-                                   const float** pointers) const {
+template <class T>
+const T** RowWalk::fill_column(const T* image, int64_t iy, int64_t ix, const T* outside, const T** pointers) const {
   const bool inside = ix >= 0 && ix < w_.in_w;
   for (int64_t ky = 0; ky < w_.kernel.h; ++ky, iy += w_.dilation.h) {
     *pointers++ = inside && iy >= 0 && iy < w_.in_h ? image + (iy * w_.in_w + ix) * w_.channels : outside;
@@ -102,8 +102,8 @@ const float** RowWalk::fill_column(const float* image, int64_t iy, int64_t ix, c
   return pointers;
 }
 
-void RowWalk::fill(const float* image, int64_t oy, int64_t ox, int64_t pixels, const float* outside,
-                   const float** pointers) const {
+template <class T>
+void RowWalk::fill(const T* image, int64_t oy, int64_t ox, int64_t pixels, const T* outside, const T** pointers) const {
   const int64_t iy = oy * w_.stride.h - w_.top, ix = ox * w_.stride.w - w_.left;
   if (shared()) {
     const int64_t columns = (pixels - 1) * w_.stride.w + w_.kernel.w;
@@ -116,5 +116,8 @@ void RowWalk::fill(const float* image, int64_t oy, int64_t ox, int64_t pixels, c
     }
   }
 }
+
+template void RowWalk::fill(const float*, int64_t, int64_t, int64_t, const float*, const float**) const;
+template void RowWalk::fill(const int8_t*, int64_t, int64_t, int64_t, const int8_t*, const int8_t**) const;
 
 }  // namespace lr

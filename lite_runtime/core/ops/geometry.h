@@ -57,15 +57,15 @@ class RowWalk {
 
   // Calls body(taps, pixel, pixels): pointers for the output pixels [pixel, pixel + pixels), all of one row
   // and counted from the first image's start. Taps in the padding point to `outside`.
-  template <class Body>
-  void run(const Node& node, const float* x, const float* outside, const float** pointers, const Body& body) const {
+  template <class T, class Body>
+  void run(const Node& node, const T* x, const T* outside, const T** pointers, const Body& body) const {
     node.pool->run(w_.batch * w_.out_h * per_row_, grain_, [&](int64_t begin, int64_t end, int thread) {
-      const float** taps = pointers + thread * count(piece_);
+      const T** taps = pointers + thread * count(piece_);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t row = i / per_row_, ox = i % per_row_ * piece_;
         const int64_t pixels = std::min(piece_, w_.out_w - ox);
         fill(x + row / w_.out_h * w_.in_pixels() * w_.channels, row % w_.out_h, ox, pixels, outside, taps);
-        body(static_cast<const float* const*>(taps), row * w_.out_w + ox, pixels);
+        body(static_cast<const T* const*>(taps), row * w_.out_w + ox, pixels);
       }
     });
   }
@@ -73,10 +73,10 @@ class RowWalk {
  private:
   bool shared() const { return w_.dilation.w == 1; }
   int64_t count(int64_t pixels) const;  // pointers of consecutive pixels
-  void fill(const float* image, int64_t oy, int64_t ox, int64_t pixels, const float* outside,
-            const float** pointers) const;
-  const float** fill_column(const float* image, int64_t iy, int64_t ix, const float* outside,
-                            const float** pointers) const;
+  template <class T>
+  void fill(const T* image, int64_t oy, int64_t ox, int64_t pixels, const T* outside, const T** pointers) const;
+  template <class T>
+  const T** fill_column(const T* image, int64_t iy, int64_t ix, const T* outside, const T** pointers) const;
   Window w_;
   int64_t piece_ = 0, per_row_ = 0, grain_ = 1;
 };

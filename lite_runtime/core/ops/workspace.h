@@ -34,9 +34,10 @@ class Workspace {
 
 // Weights in the layout a kernel reads. Packed in prepare when the inputs they come from are known (once
 // per model when these are constants), else in scratch memory at every run.
-class PackedWeights {
+template <class T>
+class Packed {
  public:
-  // pack(float* destination) writes `bytes` bytes and reads only `inputs`. `layout` names the format.
+  // pack(T* destination) writes `bytes` bytes and reads only `inputs`. `layout` names the format.
   template <class Pack>
   void prepare(Node& node, const std::vector<size_t>& inputs, const std::string& layout, size_t bytes,
                Workspace& workspace, const Pack& pack) {
@@ -53,7 +54,7 @@ class PackedWeights {
     }
     const auto make = [&] {
       Buffer buffer = allocate_buffer(bytes);
-      pack(static_cast<float*>(buffer.get()));
+      pack(static_cast<T*>(buffer.get()));
       return buffer;
     };
     buffer_ = constant ? node.packed(layout, make) : make();
@@ -62,9 +63,9 @@ class PackedWeights {
   bool ready() const { return buffer_ != nullptr; }
   // The packed weights for this run.
   template <class Pack>
-  const float* get(const Node& node, const Pack& pack) const {
-    if (ready()) return static_cast<const float*>(buffer_.get());
-    float* packed = Workspace::at<float>(node, offset_);
+  const T* get(const Node& node, const Pack& pack) const {
+    if (ready()) return static_cast<const T*>(buffer_.get());
+    T* packed = Workspace::at<T>(node, offset_);
     pack(packed);
     return packed;
   }
@@ -73,5 +74,7 @@ class PackedWeights {
   Buffer buffer_;
   size_t offset_ = 0;
 };
+
+using PackedWeights = Packed<float>;
 
 }  // namespace lr

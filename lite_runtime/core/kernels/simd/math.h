@@ -8,7 +8,7 @@
 //   log1p_01  2 ulp    0 <= x <= 1
 //   sin, cos  2 ulp    |x| <= 8192 (and 1e-11 absolute near zeros); the C library's beyond
 //   tanh      6 ulp    full range
-//   erf       7 ulp    full range
+//   erf       8 ulp    full range
 //   sigmoid   3 ulp    full range; results below 2^-126 become 0
 #pragma once
 

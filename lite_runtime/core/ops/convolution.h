@@ -1,0 +1,93 @@
+// The geometry of Conv2DFusion, for any element type.
+#pragma once
+
+#include "ops/gemm.h"
+#include "ops/geometry.h"
+
+namespace lr {
+
+struct Convolution {
+  Window window;
+  int64_t group = 1, out_channels = 0;
+
+  bool depthwise() const { return group == window.channels && group == out_channels; }
+  // Every output pixel reads just the input pixel at its own position.
+  bool pointwise() const {
+    return window.taps() == 1 && window.stride.h == 1 && window.stride.w == 1 && window.top == 0 && window.left == 0 &&
+           window.out_h == window.in_h && window.out_w == window.in_w;
+  }
+  // With few channels, the taps of a filter row are read as one run of kernel.w pixels from a copy of the
+  // input that is padded on the left and right.
+  bool merges_taps() const {
+    return group == 1 && window.kernel.w > 1 && window.dilation.w == 1 && window.channels < 8;
+  }
+  // One product per group: output pixels of all images by taps and input channels.
+  GemmShape gemm() const {
+    const int64_t run = merges_taps() ? window.kernel.w : 1;
+    return {group, window.batch * window.out_pixels(), window.taps() / run, window.channels / group * run,
+            out_channels / group};
+  }
+  int64_t padded_width() const { return (window.out_w - 1) * window.stride.w + window.kernel.w; }
+  // Elements of the padded copy.
+  int64_t padded_count() const { return window.batch * window.in_h * padded_width() * window.channels; }
+
+  // Makes the padded copy.
+  template <class T>
+  void pad_rows(const Node& node, const T* x, T value, T* padded) const {
+    const int64_t channels = window.channels, width = padded_width();
+    const int64_t left = std::min(window.left, width), inside = std::min(window.in_w, width - left);
+    node.pool->run(window.batch * window.in_h, 16, [&](int64_t begin, int64_t end, int) {
+      for (int64_t row = begin; row < end; ++row) {
+        T* to = padded + row * width * channels;
+        std::fill_n(to, left * channels, value);
+        std::copy_n(x + row * window.in_w * channels, inside * channels, to + left * channels);
+        std::fill_n(to + (left + inside) * channels, (width - left - inside) * channels, value);
+      }
+    });
+  }
+
+  // As fill_pointers, for runs in the padded copy; `outside` is kernel.w pixels long.
+  template <class T>
+  void fill_runs(const T* padded, int64_t row, size_t rows, const T* outside, const T** a) const {
+    const Window& w = window;
+    for (size_t r = 0; r < rows; ++r, ++row) {
+      const int64_t ox = row % w.out_w, oy = row / w.out_w % w.out_h, image = row / w.out_pixels();
+      const T** to = a + r;
+      int64_t iy = oy * w.stride.h - w.top;
+      for (int64_t ky = 0; ky < w.kernel.h; ++ky, iy += w.dilation.h, to += rows) {
+        const bool inside = iy >= 0 && iy < w.in_h;
+        *to = inside ? padded + ((image * w.in_h + iy) * padded_width() + ox * w.stride.w) * w.channels : outside;
+      }
+    }
+  }
+
+  // What the output pixels [row, row + rows) of all images read, for a product whose input starts at x: tap t of
+  // row r at a[t * rows + r]. Taps in the padding read `outside`.
+  template <class T>
+  void fill_pointers(const T* x, int64_t row, size_t rows, const T* outside, const T** a) const {
+    const Window& w = window;
+    int64_t ox = row % w.out_w, oy = row / w.out_w % w.out_h;
+    const T* image = x + row / w.out_pixels() * w.in_pixels() * w.channels;
+    for (size_t r = 0; r < rows; ++r) {
+      const T** to = a + r;
+      int64_t iy = oy * w.stride.h - w.top;
+      for (int64_t ky = 0; ky < w.kernel.h; ++ky, iy += w.dilation.h) {
+        const bool inside = iy >= 0 && iy < w.in_h;
+        int64_t ix = ox * w.stride.w - w.left;
+        for (int64_t kx = 0; kx < w.kernel.w; ++kx, ix += w.dilation.w, to += rows) {
+          *to = inside && ix >= 0 && ix < w.in_w ? image + (iy * w.in_w + ix) * w.channels : outside;
+        }
+      }
+      if (++ox < w.out_w) continue;
+      ox = 0;
+      if (++oy < w.out_h) continue;
+      oy = 0;
+      image += w.in_pixels() * w.channels;
+    }
+  }
+};
+
+// The geometry of a Conv2DFusion node; fails where shapes and attributes do not fit.
+Convolution fit_convolution(const Node& node);
+
+}  // namespace lr
