@@ -15,6 +15,7 @@ from converter.importers.onnx import (  # noqa: F401  (each registers its loweri
     normalization,
     padding,
     pooling,
+    quantized,
     recurrent,
     reduction,
     resize,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
 import numpy as np
 
 from converter.importers.onnx.registry import LoweringError
-from converter.ir.graph import Graph, Shape, Value
+from converter.ir.graph import Graph, QuantParam, Shape, Value
 from lite_runtime.types import DataType
 
 # Anything a node input can be given as; Python numbers take the dtype of the first Value among the inputs.
@@ -39,6 +40,8 @@ _RESULT_DTYPE = {
 }
 # Operators whose result has the dtype of another input than the first.
 _DTYPE_INPUT = {"Where": 1, "Select": 1, "OneHot": 2, "ConstantOfShape": None}
+# Operators whose constant operands may be stored as integers.
+_WEIGHTED = frozenset(("Conv2DFusion", "Conv2dTransposeFusion", "MatMulFusion"))
 # Operators whose result has the shape that their inputs broadcast to.
 _ELEMENTWISE = frozenset(
     (  # noqa: SIM905
@@ -49,6 +52,33 @@ _ELEMENTWISE = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class StoredAs:
+    """Integers that a constant was dequantised from: (q - zeros) * scales, one or one along ``axis``."""
+
+    q: np.ndarray
+    scales: np.ndarray
+    zeros: np.ndarray
+    axis: int
+
+
+@dataclass(frozen=True)
+class QuantizedFrom:
+    """The float that a value was quantised from, with constant parameters for the whole tensor."""
+
+    value: Value
+    scale: float
+    zero_point: int
+
+
+@dataclass
+class Memo:
+    """What lowerings remember of values for later ones."""
+
+    stored: dict[Value, StoredAs] = field(default_factory=dict)
+    quantized: dict[Value, QuantizedFrom] = field(default_factory=dict)
+
+
 class Builder:
     """Adds the .ms nodes that stand for one ONNX node.
 
@@ -57,15 +87,19 @@ class Builder:
         name: name of the ONNX node; the nodes are called ``name/Operator``, numbered from the second of a kind on.
         op: its operator.
         opset: opset version of its domain.
-        outputs: how many outputs it has; ``wanted`` tells which of them are used.
+        wanted: for each of its outputs, whether it is used.
+        memo: shared by all nodes of a model.
     """
 
-    def __init__(self, graph: Graph, name: str, op: str, opset: int, wanted: Sequence[bool]) -> None:
+    def __init__(
+        self, graph: Graph, name: str, op: str, opset: int, wanted: Sequence[bool], memo: Memo | None = None
+    ) -> None:
         self.graph = graph
         self.name = name
         self.op_type = op
         self.opset = opset
         self.wanted = tuple(wanted)
+        self.memo = memo if memo is not None else Memo()
         self._counts: dict[str, int] = {}
 
     # Nodes
@@ -82,9 +116,11 @@ class Builder:
         name = self._unique(op)
         names = [name] if count == 1 else [f"{name}:{i}" for i in range(count)]
         node = self.graph.add(op, values, name, outputs=names, source=self.name, **attrs)
+        if op in _WEIGHTED and any(v.is_const and v.quant for v in values):
+            node.quant_type = "QUANT_WEIGHT"
         for output in node.outputs:
             output.dtype = _result_dtype(op, values) if dtype is None else dtype
-            output.shape = broadcast_shape([v.shape for v in values]) if op in _ELEMENTWISE else None
+            output.shape = _result_shape(op, values, attrs)
         return node.outputs
 
     def cast(self, x: Value, dtype: DataType) -> Value:
@@ -155,6 +191,35 @@ class Builder:
 
     def const(self, data: np.ndarray) -> Value:
         return self.graph.constant(f"{self._unique('const')}", np.ascontiguousarray(data).reshape(data.shape))
+
+    def dequantized(self, q: np.ndarray, scales: np.ndarray, zeros: np.ndarray, axis: int) -> Value:
+        """The float constant (q - zeros) * scales, and a note of where it comes from.
+
+        ``scales`` and ``zeros`` hold one number, or one for each position along ``axis``.
+        """
+        shape = [-1 if i == axis else 1 for i in range(q.ndim)] if scales.size > 1 else ()
+        scale, zero = scales.astype(np.float32).reshape(shape), zeros.astype(np.int64).reshape(shape)
+        # Integers above 24 bits (biases) lose digits in float32, so the difference is taken before.
+        result = self.const(((q - zero).astype(np.float32) * scale).astype(np.float32))
+        if q.dtype in (np.int8, np.uint8):
+            self.memo.stored[result] = StoredAs(q, scale.ravel(), zero.ravel(), axis)
+        return result
+
+    def weights(self, w: Value, data: np.ndarray, order: Sequence[int], channel: int) -> Value:
+        """The constant w for a convolution or matrix product, with its dimensions in another order.
+
+        ``data`` are its numbers in that order. Where w was dequantised from 8-bit integers, by channels along
+        dimension ``channel`` of the result or by one scale, these are what is stored.
+        """
+        origin = self.memo.stored.get(w)
+        if origin is None or (origin.scales.size > 1 and origin.axis != order[channel]):
+            return self.const(data)
+        q, zeros = origin.q, origin.zeros
+        if q.dtype == np.uint8:
+            q, zeros = (q.astype(np.int16) - 128).astype(np.int8), zeros - 128
+        value = self.const(np.ascontiguousarray(q.transpose(order)).reshape(data.shape))
+        value.quant = [QuantParam(float(s), int(z), narrow_range=False) for s, z in zip(origin.scales, zeros)]
+        return value
 
     def scalar(self, value: float, like: Value) -> Value:
         """A rank-0 constant of the dtype of ``like``."""
@@ -245,6 +310,17 @@ def _result_dtype(op: str, inputs: Sequence[Value]) -> DataType:
         return _RESULT_DTYPE[op]
     index = _DTYPE_INPUT.get(op, 0)
     return inputs[index].dtype if index is not None and index < len(inputs) else DataType.UNKNOWN
+
+
+def _result_shape(op: str, inputs: Sequence[Value], attrs: dict[str, Any]) -> Shape:
+    """What later steps of a lowering may want to know; None for other operators."""
+    if op in _ELEMENTWISE:
+        return broadcast_shape([v.shape for v in inputs])
+    if op != "ReduceFusion" or inputs[0].shape is None or inputs[1].data is None:
+        return None
+    dims, keep = inputs[0].shape, attrs["keep_dims"]
+    over = {int(a) % max(1, len(dims)) for a in inputs[1].data.ravel()}
+    return tuple(1 if i in over else d for i, d in enumerate(dims) if keep or i not in over)
 
 
 def broadcast_shape(shapes: Sequence[Shape]) -> Shape:

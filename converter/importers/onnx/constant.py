@@ -67,7 +67,10 @@ def target_dtype(b: Builder, to: int) -> DataType:
 @onnx_op("Cast")
 def cast(b: Builder, x: Value, *, to: int, saturate: int = 1, round_mode: str = "up") -> Value:
     """``saturate`` and ``round_mode`` concern 8-bit floats only."""
-    return b.cast(x, target_dtype(b, to))
+    dtype = target_dtype(b, to)
+    if dtype == DataType.FLOAT32 and x.data is not None and x.data.dtype in (np.int8, np.uint8):
+        return b.dequantized(x.data, np.ones(1, np.float32), np.zeros(1, np.int64), 0)
+    return b.cast(x, dtype)
 
 
 @onnx_op("CastLike")

@@ -161,7 +161,7 @@ def laid_out(b: Builder, scope: Scope, count: int, state: list[Value], step: Ste
     collected: list[list[Value]] = []
     for i in range(count):
         inner = Scope(scope.graph, f"{b.name}/{i}/", scope.opsets, scope)
-        inner_b = Builder(scope.graph, f"{b.name}/{i}", b.op_type, b.opset, b.wanted)
+        inner_b = Builder(scope.graph, f"{b.name}/{i}", b.op_type, b.opset, b.wanted, b.memo)
         iteration = step(inner_b, inner, inner_b.const(np.array(i, np.int32)), state)
         if iteration.proceed is not None:
             return None
@@ -216,7 +216,7 @@ class _Body:
         self.importer, self.scope, self.limit, self.state = importer, scope, limit, state
         self.head, self.inner = (_sub_scope(importer, scope, f"{b.name}/{part}") for part in ("head", "step"))
         graph = self.inner.graph
-        self.b = Builder(graph, graph.name, b.op_type, b.opset, [True])
+        self.b = Builder(graph, graph.name, b.op_type, b.opset, [True], b.memo)
         self.number = graph.add_input(f"{graph.name}/i", DataType.INT32, ())
         condition = graph.add_input(f"{graph.name}/condition", DataType.BOOL, ())
         values = [graph.add_input(f"{graph.name}/state_{i}", v.dtype, s) for i, (v, s) in enumerate(zip(state, shapes))]
@@ -267,7 +267,7 @@ class _Body:
         for value in self.inner.graph.inputs:
             graph.add_input(value.name.replace(self.inner.graph.name, graph.name), value.dtype, value.shape)
         inputs = dict(zip(self.inner.graph.inputs, graph.inputs))
-        head_b = Builder(graph, graph.name, b.op_type, b.opset, [True])
+        head_b = Builder(graph, graph.name, b.op_type, b.opset, [True], b.memo)
         number, condition = graph.inputs[0], graph.inputs[1]
         if self.limit_inner is not None:
             limit = inputs.get(self.limit_inner, self.limit_inner)
@@ -288,7 +288,7 @@ class _Body:
 
     def _make_done(self, b: Builder, graph: Graph, given: Sequence[Value]) -> None:
         """The state as it is; of the collected elements those that were."""
-        done_b = Builder(graph, graph.name, b.op_type, b.opset, [True])
+        done_b = Builder(graph, graph.name, b.op_type, b.opset, [True], b.memo)
         for i, value in enumerate(given):
             graph.add_input(f"{graph.name}/{i}", value.dtype, value.shape)
         number, *values = graph.inputs

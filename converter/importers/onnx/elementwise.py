@@ -29,7 +29,6 @@ SAME: dict[str, str] = {
     "Less": "Less",
     "LessOrEqual": "LessEqual",
     "Log": "Log",
-    "Mul": "MulFusion",
     "Neg": "Neg",
     "Not": "LogicalNot",
     "Or": "LogicalOr",
@@ -81,6 +80,23 @@ def power(b: Builder, x: Value, exponent: Value) -> Value:
     if x.dtype in _FLOATS or exponent.dtype not in _FLOATS:
         return b.op("PowFusion", x, b.cast(exponent, x.dtype))
     return b.cast(b.op("PowFusion", b.cast(x, exponent.dtype), exponent), x.dtype)
+
+
+@onnx_op("Mul")
+def mul(b: Builder, x: Value, y: Value) -> Value:
+    """Constant integers times a scale stay integers with a scale."""
+    for stored, scale in ((x, y), (y, x)):
+        origin = b.memo.stored.get(stored)
+        if origin is None or scale.data is None or scale.data.ndim > origin.q.ndim:
+            continue
+        shape = (1,) * (origin.q.ndim - scale.data.ndim) + scale.data.shape
+        along = [i for i, n in enumerate(shape) if n > 1]
+        if len(along) > 1 or (origin.scales.size > 1 and along not in ([], [origin.axis])):
+            continue
+        axis = along[0] if along else origin.axis
+        scales = origin.scales * scale.data.ravel()
+        return b.dequantized(origin.q, scales, np.broadcast_to(origin.zeros, scales.shape), axis)
+    return b.op("MulFusion", x, y)
 
 
 @onnx_op("Mod")

@@ -15,7 +15,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TypeProto
 
 from converter.errors import InvalidGraphError, Problem, UnsupportedError
 from converter.importers.onnx import folding, inference
-from converter.importers.onnx.builder import Builder
+from converter.importers.onnx.builder import Builder, Memo
 from converter.importers.onnx.functions import find_schema, function_body, live_nodes, resolved
 from converter.importers.onnx.reader import OnnxFile
 from converter.importers.onnx.registry import BECAME_INPUTS, Entry, LoweringError, find
@@ -26,6 +26,8 @@ from lite_runtime.types import DataType
 
 FMK_ONNX = 2
 _MAX_DEPTH = 64
+# 8-bit constants above this many elements stay 8-bit in the file where that is possible.
+_SMALL_WEIGHTS = 1024
 NO_LOWERING = "no combination of .ms operators is known that computes it."
 
 
@@ -38,6 +40,7 @@ class Importer:
         self.problems: list[Problem] = []
         self.functions = {(f.domain, f.name): f for f in file.model.functions}
         self.depth = 0
+        self.memo = Memo()
         # Results of refused nodes, and what was made of them: their types may be unknown for that reason alone.
         self.doubtful: set[Value] = set()
 
@@ -169,6 +172,8 @@ class Importer:
             return self.fold_shape(node, inputs[0], scope)
         if node.op_type == "Constant":
             return False
+        if self.keeps_integers(node, inputs):
+            return False
         if not all(v is None or v.is_const for v in inputs):
             return self.fold_partly(node, inputs, scope)
         arrays = {name: v.data for name, v in zip(node.input, inputs) if v is not None and v.data is not None}
@@ -210,6 +215,15 @@ class Importer:
         if node.op_type == "Shape":
             scope.partial[node.output[0]] = np.array([d if d >= 0 else folding.UNKNOWN for d in dims], np.int64)
         return False
+
+    def keeps_integers(self, node: NodeProto, inputs: Sequence[Value | None]) -> bool:
+        """Whether the lowering remembers the integers that a constant comes from, which folding would not."""
+        if node.op_type == "DequantizeLinear":
+            return True
+        if node.op_type == "Cast":
+            data = inputs[0].data if inputs and inputs[0] is not None else None
+            return data is not None and data.dtype in (np.int8, np.uint8) and data.size > _SMALL_WEIGHTS
+        return node.op_type in ("Mul", "Transpose") and any(v in self.memo.stored for v in inputs if v is not None)
 
     def fold_partly(self, node: NodeProto, inputs: Sequence[Value | None], scope: Scope) -> bool:
         """Follows vectors of which some elements are known (shapes) through operators that rearrange them.
@@ -257,7 +271,7 @@ class Importer:
         if entry is None:
             raise LoweringError(NO_LOWERING)
         attributes = self.attributes(node)
-        builder = Builder(scope.graph, label, node.op_type, version, [bool(o) for o in node.output])
+        builder = Builder(scope.graph, label, node.op_type, version, [bool(o) for o in node.output], self.memo)
         results = self.call(entry, builder, node.op_type, schema, list(inputs), attributes, scope)
         self.bind(node, builder, results, scope)
 
@@ -274,13 +288,14 @@ class Importer:
         since, names = BECAME_INPUTS.get(op, (0, ()))
         if builder.opset < since:
             taken = [attributes.pop(name, None) for name in names]
-            inputs += [None if value is None else builder.const(np.asarray(value)) for value in taken]
+            inputs += [None if value is None else builder.const(attribute_array(value)) for value in taken]
         while inputs and inputs[-1] is None:
             inputs.pop()
         if len(inputs) > entry.most_inputs:
             raise LoweringError(f"its input {entry.most_inputs} is not offered.")
-        if len(inputs) < entry.least_inputs or any(v is None for v in inputs[: entry.least_inputs]):
+        if any(i >= len(inputs) or inputs[i] is None for i in entry.needed_inputs):
             raise LoweringError("an input it cannot do without is absent. The model is invalid: check the exporter.")
+        inputs += [None] * (entry.stated_inputs - len(inputs))
         self.check_attributes(entry, attributes, schema)
         if "importer" in entry.attributes:
             attributes.update(importer=self, scope=scope)
@@ -441,3 +456,9 @@ class Importer:
                 value = Value(scope.prefix + name, dtype_of(scope.types.get(name)), shape_of(scope.types.get(name)))
                 self.doubtful.add(value)
                 scope.define(name, value)
+
+
+def attribute_array(value: Any) -> np.ndarray:
+    """An attribute as the input it became; ONNX has no other floats than float32 there."""
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype == np.float64 else array

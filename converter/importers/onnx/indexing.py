@@ -13,7 +13,25 @@ from lite_runtime.types import DataType
 @onnx_op("Gather")
 def gather(b: Builder, x: Value, indices: Value, *, axis: int = 0) -> Value:
     axis = b.axis(axis, b.rank(x))
-    return b.gather(x, wrapped(b, x, indices, axis), axis)
+    index = wrapped(b, x, indices, axis)
+    stored = b.memo.stored.get(x)
+    if stored is None or axis or (stored.scales.size > 1 and stored.axis) or indices.shape is None:
+        return b.gather(x, index, axis)
+    # Rows of an embedding that is stored as integers: only those that are read become floats.
+    rows = b.cast(b.gather(b.const(stored.q), index), DataType.FLOAT32)
+    scale, zero = (
+        _for_rows(b, v.astype(np.float32), index, len(indices.shape), stored.q.ndim - 1)
+        for v in (stored.scales, stored.zeros)
+    )
+    shifted = b.op("SubFusion", rows, zero) if stored.zeros.any() else rows
+    return b.op("MulFusion", shifted, scale)
+
+
+def _for_rows(b: Builder, parameter: np.ndarray, index: Value, rank: int, width: int) -> Value:
+    """The parameter of each gathered row, so that it broadcasts over the row."""
+    if parameter.size == 1:
+        return b.const(parameter.reshape(()))
+    return b.unsqueeze(b.gather(b.const(parameter), index), range(rank, rank + width))
 
 
 @onnx_op("GatherElements")

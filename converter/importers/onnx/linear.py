@@ -19,6 +19,8 @@ def matmul(b: Builder, x: Value, y: Value) -> Value:
         x = b.unsqueeze(x, [0])
     if right == 1:
         y = b.unsqueeze(y, [1])
+    elif y.data is not None:
+        y = b.weights(y, y.data, range(right), right - 1)
     product = b.op("MatMulFusion", x, y)
     rank = max(left, right, 2)
     dropped = [rank - 1] if right == 1 else []
@@ -34,6 +36,8 @@ def gemm(
 ) -> Value:  # fmt: skip
     if alpha != 1.0:
         y = b.const(y.data * np.float32(alpha)) if y.data is not None else b.op("MulFusion", y, alpha)
+    elif y.data is not None:
+        y = b.weights(y, y.data, [0, 1], 0 if transB else 1)
     inputs = [x, y]
     if c is not None and beta != 1.0 and beta != 0.0:
         c = b.const(c.data * np.float32(beta)) if c.data is not None else b.op("MulFusion", c, beta)
@@ -86,7 +90,8 @@ def _khwc(b: Builder, w: Value, rank: int) -> Value:
     if w.data is None:
         return to_nhwc(b, w, rank)
     data = w.data if rank == 4 else w.data[:, :, None]
-    return b.const(np.ascontiguousarray(data.transpose(0, 2, 3, 1)))
+    order = [0, 2, 3, 1] if rank == 4 else [0, 2, 1]
+    return b.weights(w, np.ascontiguousarray(data.transpose(0, 2, 3, 1)), order, 0)
 
 
 def _conv2d(

@@ -68,6 +68,9 @@ def transpose(b: Builder, x: Value, *, perm: list[int] | None = None) -> Value:
     order = list(range(rank))[::-1] if perm is None else perm
     if sorted(order) != list(range(rank)):
         raise b.refuse(f"{order} is not an order of the {rank} dimensions of its input.", attribute="perm")
+    stored = b.memo.stored.get(x)
+    if stored is not None:
+        return b.dequantized(stored.q.transpose(order), stored.scales, stored.zeros, order.index(stored.axis))
     return b.transpose(x, order)
 
 

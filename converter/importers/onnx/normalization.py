@@ -97,7 +97,7 @@ def skip_layer_normalization(
     if bias is not None:
         total = b.op("AddFusion", total, bias)
     total.shape = x.shape
-    one = Builder(b.graph, b.name, b.op_type, b.opset, [True])
+    one = Builder(b.graph, b.name, b.op_type, b.opset, [True], b.memo)
     one._counts = b._counts
     normalized = layer_normalization(one, total, scale, beta, epsilon=epsilon)
     return [normalized[0], None, None, total]

@@ -62,12 +62,14 @@ class LoweringError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A lowering and what it accepts."""
+    """A lowering and what it accepts; ``needed_inputs`` are the positions of inputs that must be there,
+    ``stated_inputs`` how many it must be called with."""
 
     lowering: Lowering
     since: int
     until: int
-    least_inputs: int
+    needed_inputs: tuple[int, ...]
+    stated_inputs: int
     most_inputs: int
     attributes: frozenset[str]
     required: frozenset[str]
@@ -107,7 +109,9 @@ def _entry(lowering: Lowering, since: int, until: int) -> Entry:
         lowering,
         since,
         until,
-        least_inputs=sum(p.default is p.empty for p in positional),
+        # An input that has no default may still be one that nodes omit, when more inputs follow it.
+        needed_inputs=tuple(i for i, p in enumerate(positional) if p.default is p.empty and p.annotation != "MaybeValue"),
+        stated_inputs=sum(p.default is p.empty for p in positional),
         most_inputs=_NO_LIMIT if variadic else len(positional),
         attributes=frozenset(p.name for p in keywords),
         required=frozenset(p.name for p in keywords if p.default is p.empty),

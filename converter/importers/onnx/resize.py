@@ -121,7 +121,7 @@ def _numbers(b: Builder, x: Value, count: int) -> list[Any]:
     if x.data is not None:
         if x.data.size != count:
             raise b.refuse(f"'{x.name}' has {x.data.size} elements, expected {count}.")
-        return [float(v) for v in x.data.ravel()]
+        return list(x.data.ravel().astype(np.float32))
     vector = b.cast(x, DataType.FLOAT32)
     return [Expr(b, b.gather(vector, np.array(i, np.int32))) for i in range(count)]
 

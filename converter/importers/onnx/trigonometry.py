@@ -59,9 +59,10 @@ def acosh(b: Builder, x: Value) -> Value:
 
 @onnx_op("Atanh")
 def atanh(b: Builder, x: Value) -> Value:
-    """log1p(2x / (1 - x)) / 2."""
-    ratio = b.op("DivFusion", b.op("MulFusion", x, 2.0), b.op("SubFusion", b.scalar(1.0, x), x))
-    return b.op("MulFusion", b.op("Log1p", ratio), 0.5)
+    """sign(x) log1p(2|x| / (1 - |x|)) / 2."""
+    size = b.op("Abs", x)
+    ratio = b.op("DivFusion", b.op("MulFusion", size, 2.0), b.op("SubFusion", b.scalar(1.0, x), size))
+    return b.op("MulFusion", b.op("MulFusion", b.op("Log1p", ratio), 0.5), sign(b, x))
 
 
 @onnx_op("Atan")
