@@ -36,14 +36,15 @@ def page(outcomes: Sequence[Outcome]) -> str:
     )
     return (
         "# ONNX operators\n\n"
-        f"Opsets {OLDEST_OPSET} to {defs.onnx_opset_version()} are read. An operator is expressed by .ms operators, or by "
-        "ONNX's own definition of it in terms of other operators; what cannot be expressed exactly is refused before "
-        "anything is written, with the node's name and the reason.\n\n"
+        f"Opsets {OLDEST_OPSET} to {defs.onnx_opset_version()} are read. An operator is expressed by .ms operators, "
+        "or by ONNX's own definition of it in terms of other operators; what cannot be expressed exactly is refused "
+        "before anything is written, with the node's name and the reason.\n\n"
         f"This page is generated from the node tests of onnx {onnx.__version__}: each is converted at the optimisation "
         "level `general`, run, and compared with the recorded outputs. None gives a wrong answer.\n\n"
         "| Node tests | all | pass | refused |\n| --- | ---: | ---: | ---: |\n"
         f"{counts}\n"
-        "*Float inference* are the tests with tensors of float, int64 and bool and one operator of the default domain.\n\n"
+        "*Float inference* are the tests with tensors of float, int64 and bool and one operator of the default "
+        "domain.\n\n"
         f"{_table(outcomes)}\n"
         "Of the domain `com.microsoft`: "
         + ", ".join(f"`{op}`" for domain, op in sorted(entries()) if domain == DOMAIN_MICROSOFT)
