@@ -8,6 +8,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from converter.errors import InvalidGraphError
 from converter.schema import Field, number_type, schema
 
 # Kernels of the runtimes read constants with vector loads straight from the file.
@@ -96,7 +97,11 @@ class TableWriter:
     def _scalars(self, f: Field, value: Any) -> int:
         kind = number_type(f.element)
         numbers = [_number(f, item) for item in value]
-        array = np.array(numbers, np.dtype(kind.py_type if kind.bytewidth == 1 else kind.packer_type.format))
+        dtype = np.dtype(kind.py_type if kind.bytewidth == 1 else kind.packer_type.format)
+        try:
+            array = np.array(numbers, dtype)
+        except OverflowError:
+            raise InvalidGraphError(f"{f.name} {list(value)[:8]}: the .ms format holds {dtype} there") from None
         return int(self._builder.CreateNumpyVector(array))
 
 

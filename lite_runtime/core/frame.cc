@@ -22,6 +22,11 @@ bool truth(const Tensor& t) {
   return std::any_of(bytes, bytes + t.bytes(), [](uint8_t byte) { return byte != 0; });
 }
 
+// An operator with nothing to write does not run: beside a dimension of 0 the others may be absurdly large.
+bool writes_nothing(const Node& node) {
+  return std::all_of(node.out.begin(), node.out.end(), [](const Tensor* t) { return t->count() == 0; });
+}
+
 }  // namespace
 
 template <class Body>
@@ -180,7 +185,7 @@ void Frame::compute_now(Step& step) {
     }
     const Buffer scratch = allocate_buffer(step.node.scratch_bytes);
     step.node.scratch = scratch.get();
-    step.op->run(step.node);
+    if (!writes_nothing(step.node)) step.op->run(step.node);
     step.node.scratch = nullptr;
   }
   for (Tensor* t : step.node.out) t->known = true;
@@ -312,6 +317,7 @@ void Frame::prepare_and_lay_out() {
       }
       arena.block_of[out] = block >= 0 ? block : arena.add(bytes, s, last);
     }
+    step.done = step.done || writes_nothing(step.node);
     if (step.node.scratch_bytes > 0) step.scratch_block = arena.add(step.node.scratch_bytes, s, s);
   }
 
@@ -420,7 +426,7 @@ void Frame::infer_and_run(Step& step) {
   }
   const Buffer scratch = session_.buffers.get(step.node.scratch_bytes);
   step.node.scratch = scratch.get();
-  step.op->run(step.node);
+  if (!writes_nothing(step.node)) step.op->run(step.node);
 }
 
 void Frame::run_control(Step& step) {

@@ -12,7 +12,7 @@ namespace lr {
 namespace {
 
 constexpr int kMaxDepth = 64;                // nested calls of sub-graphs
-constexpr int64_t kMaxIterations = 1 << 26;  // of one loop
+constexpr int64_t kMaxIterations = 1 << 20;  // of one loop; more would look like a hang
 
 std::vector<int> allowed_cores() {
   std::vector<int> cores;
@@ -125,7 +125,8 @@ std::vector<OwnedTensor> SessionState::call(std::shared_ptr<const Closure> closu
     idle_frames[graph].push_back(std::move(frame));
     if (closure == nullptr) return results;
   }
-  fail(LR_ERROR_RUN, "%s: a loop does not end", model->source().c_str());
+  fail(LR_ERROR_RUN, "%s: a loop does not end within %lld turns", model->source().c_str(),
+       static_cast<long long>(kMaxIterations));
 }
 
 Session::Session(std::shared_ptr<Model> model, const SessionOptions& options)

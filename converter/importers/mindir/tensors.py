@@ -122,10 +122,11 @@ class TensorStore:
 
     def _file(self, location: str, tensor: str) -> memoryview:
         if location not in self._files:
-            path = (self._folder / (Path(location).name if self._weights else location)).resolve()
-            if not location or self._folder not in path.parents:
+            sound = bool(location) and "\0" not in location
+            path = (self._folder / (Path(location).name if self._weights else location)).resolve() if sound else None
+            if path is None or self._folder not in path.parents:
                 raise SourceFormatError(
-                    f"{self._path}: the weights of '{tensor}' point outside the model's folder: '{location}'"
+                    f"{self._path}: the weights of '{tensor}' point outside the model's folder: {location!r}"
                 )
             if not path.is_file():
                 raise SourceFileError(f"{path}: this file with weights of {self._path} is missing")

@@ -59,7 +59,7 @@ def fold(node: NodeProto, inputs: Mapping[str, np.ndarray], opsets: Mapping[str,
     try:
         with np.errstate(all="ignore"):
             results = ReferenceEvaluator(model).run(None, dict(inputs))
-    except (NotImplementedError, RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError):
+    except (NotImplementedError, RuntimeError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
         return None  # it is lowered like any other node, and refused there if it is invalid
     if not all(isinstance(r, (np.ndarray, np.generic)) for r in results):
         return None

@@ -45,7 +45,7 @@ class Importer:
         self.doubtful: set[Value] = set()
 
     def run(self) -> Model:
-        proto = inference.infer_model(self.file.model).graph
+        proto = inference.infer_model(self.file.model, self.file.source).graph
         scope = Scope(self.model.main, "", self.file.opsets, types=inference.graph_types(proto))
         for name, data in self.file.weights.items():
             if data is not None:

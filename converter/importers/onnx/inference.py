@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from onnx import (
@@ -20,21 +21,73 @@ from onnx import (
     shape_inference,
 )
 
+from converter.errors import InvalidGraphError
 from converter.importers.onnx.tensors import onnx_type, shape_of
 from converter.ir.graph import Shape, Value
 from lite_runtime.types import DataType
 
 # Constants up to this size are shown to shape inference.
 _VISIBLE_ELEMENTS = 4096
+# Vectors up to this size have their values followed through the graph.
+_PROPAGATED_ELEMENTS = 1 << 20
+# What functions may expand to, and how deeply they may call each other.
+_MAX_NODES, _MAX_CALLS = 1_000_000, 64
 _WITH_GRAPHS = frozenset(("If", "Loop", "Scan", "SequenceMap"))
 
 
-def infer_model(model: ModelProto) -> ModelProto:
-    """The model with what whole-graph inference finds, symbolic dimensions included; itself where that fails."""
+def infer_model(model: ModelProto, source: str) -> ModelProto:
+    """The model with what whole-graph inference finds, symbolic dimensions included; itself where that fails.
+
+    Raises InvalidGraphError for functions that call themselves, or expand to absurdly many nodes.
+    """
+    _check_functions(model, source)
     try:
-        return shape_inference.infer_shapes(model, data_prop=True)
-    except (shape_inference.InferenceError, ValueError, RuntimeError):
-        return model
+        return shape_inference.infer_shapes(model, data_prop=_values_stay_small(model.graph))
+    except checker.ValidationError as error:
+        raise InvalidGraphError(f"{source}: {error}") from error
+    except (shape_inference.InferenceError, ValueError, RuntimeError, MemoryError):
+        return model  # also when a shape it computes is absurdly large
+
+
+def _check_functions(model: ModelProto, source: str) -> None:
+    bodies = {(f.domain, f.name): list(_all_nodes(f.node)) for f in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+
+    def expanded(nodes: Iterable[NodeProto], depth: int) -> int:
+        if depth > _MAX_CALLS:
+            raise InvalidGraphError(f"{source}: its functions call themselves, or each other too deeply")
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            if key in bodies and key not in sizes:
+                sizes[key] = expanded(bodies[key], depth + 1)
+            total += sizes.get(key, 1)
+        return total
+
+    count = expanded(_all_nodes(model.graph.node), 0) if bodies else 0
+    if count > _MAX_NODES:
+        raise InvalidGraphError(f"{source}: its functions expand to {count} nodes, more than {_MAX_NODES}")
+
+
+def _all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """The nodes and those of the graphs inside them."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _all_nodes(graph.node)
+
+
+def _values_stay_small(graph: GraphProto) -> bool:
+    """Whether inference may follow values too: it has no limit of its own when they double again and again."""
+    sizes = {t.name: math.prod(t.dims) for t in graph.initializer if len(t.dims) == 1}
+    for node in graph.node:
+        inputs = [sizes.get(name, 1) for name in node.input]
+        size = sum(inputs) if node.op_type == "Concat" else max(inputs, default=1)
+        if node.op_type == "Concat" and size > _PROPAGATED_ELEMENTS:
+            return False
+        sizes.update(dict.fromkeys(node.output, size))
+    return True
 
 
 def graph_types(graph: GraphProto) -> dict[str, TypeProto]:
@@ -62,7 +115,7 @@ def infer_node(
         found: dict[str, TypeProto] = shape_inference.infer_node_outputs(
             schema, node, known, data, opset_imports=imports
         )
-    except (shape_inference.InferenceError, checker.ValidationError, RuntimeError, ValueError, TypeError):
+    except (shape_inference.InferenceError, checker.ValidationError, RuntimeError, ValueError, TypeError, MemoryError):
         return {}
     return found
 

@@ -28,6 +28,7 @@ DTYPES: dict[int, DataType] = {
     TensorProto.UINT32: DataType.UINT32,
     TensorProto.UINT64: DataType.UINT64,
 }
+_MAX_RANK = 32  # NumPy's limit
 # Packed constants are stored one element a byte.
 _WIDENED: dict[int, type] = {TensorProto.INT4: np.int8, TensorProto.UINT4: np.uint8}
 
@@ -77,8 +78,8 @@ def to_array(tensor: TensorProto, source: str, raw: memoryview | None = None) ->
     where = f"{source}: tensor '{tensor.name}'"
     if tensor.data_type not in DTYPES and tensor.data_type not in _WIDENED:
         return None
-    if any(d < 0 for d in tensor.dims):
-        raise SourceFormatError(f"{where} has the shape {list(tensor.dims)}")
+    if any(d < 0 for d in tensor.dims) or len(tensor.dims) > _MAX_RANK:
+        raise SourceFormatError(f"{where} has the shape {list(tensor.dims)[: _MAX_RANK + 1]}")
     if tensor.data_location == TensorProto.EXTERNAL:
         raw = _external(tensor, source, where)
     if tensor.data_type in _WIDENED:
@@ -119,9 +120,10 @@ def _external(tensor: TensorProto, source: str, where: str) -> memoryview:
     entries = {e.key: e.value for e in tensor.external_data}
     folder = Path(source).resolve().parent
     location = entries.get("location", "")
-    path = (folder / location).resolve()
-    if not location or Path(location).is_absolute() or not path.is_relative_to(folder):
-        raise SourceFileError(f"{where} is in '{location}', which is outside the model's folder")
+    sound = bool(location) and "\0" not in location and not Path(location).is_absolute()
+    path = (folder / location).resolve() if sound else None
+    if path is None or not path.is_relative_to(folder):
+        raise SourceFileError(f"{where} is in {location!r}, which is outside the model's folder")
     if not path.is_file():
         raise SourceFileError(f"{where} is in '{location}', which is not in the model's folder {folder}")
     try:

@@ -49,7 +49,7 @@ def _convert(subgraph: Subgraph, path: str) -> tuple[Graph, list[Problem]]:
             _map(context)
         except RefusedError as refused:
             problems.append(context.problem(refused))
-        except (TypeError, ValueError, IndexError) as error:
+        except (TypeError, ValueError, LookupError, ArithmeticError) as error:
             problems.append(Problem(context.name, op.op, f"its operands do not fit the operator ({error})."))
         for i in op.outputs:  # so that every later operator is still looked at
             values.setdefault(i, Value(subgraph.tensors[i].name))

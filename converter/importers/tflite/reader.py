@@ -26,6 +26,8 @@ except ImportError as error:  # pragma: no cover - depends on the installation
     raise UsageError("TFLite models need the 'tflite' package: pip install tflite") from error
 
 _MAX_RANK = 8
+# Tables and vectors may be shared, so more entries may be read than the file has bytes, but not many more.
+_ENTRIES_PER_BYTE = 8
 
 
 @dataclass
@@ -74,13 +76,14 @@ def read(path: str) -> list[Subgraph]:
         raise SourceFormatError(f"{path}: not a TFLite model (no TFL3 identifier)")
     try:
         return list(_Reader(data).subgraphs())
-    except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise SourceFormatError(f"{path}: the TFLite model is damaged or truncated ({error})") from error
 
 
 class _Reader:
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self._entries_left = _ENTRIES_PER_BYTE * len(data)
         self.model = tflite.Model.GetRootAs(data, 0)
 
     def subgraphs(self) -> Iterator[Subgraph]:
@@ -97,9 +100,15 @@ class _Reader:
             raise ValueError(f"{name} claims {count} entries")
         return count
 
+    def spend(self, count: int) -> None:
+        self._entries_left -= count
+        if self._entries_left < 0:
+            raise ValueError("its tables refer to each other far more often than its size allows")
+
     def items(self, table: Any, name: str) -> Iterator[Any]:
-        get = getattr(table, name)
-        return (get(i) for i in range(self.length(table, name)))
+        get, count = getattr(table, name), self.length(table, name)
+        self.spend(count)
+        return (get(i) for i in range(count))
 
     def indices(self, table: Any, name: str, limit: int) -> list[int]:
         found = [int(i) for i in self.items(table, name)]
@@ -109,7 +118,9 @@ class _Reader:
         return found
 
     def tensor(self, t: Any) -> Tensor:
-        type_name = _names(tflite.TensorType)[t.Type()]
+        type_name = _names(tflite.TensorType).get(t.Type())
+        if type_name is None:
+            raise ValueError(f"a tensor has the unknown type {t.Type()}")
         dtype = DataType.__members__.get(type_name, DataType.UNKNOWN)
         signature = list(self.items(t, "ShapeSignature"))
         shape = tuple(int(d) for d in signature or self.items(t, "Shape"))
