@@ -103,8 +103,8 @@ struct Gemm {
     const std::vector<const int8_t*> pointers = inputs(rows);
     const size_t stride = n + gap;
     Guarded<int8_t> c((rows - 1) * stride + n);
-    k.gemm_i8({pointers.data(), rows, taps, depth, n, packed.data(), bias.data(), scale.data(), narrow, c.data(), stride,
-               result.zero, result.lo, result.hi});
+    k.gemm_i8({pointers.data(), rows, taps, depth, n, packed.data(), bias.data(), scale.data(), narrow, c.data(),
+               stride, result.zero, result.lo, result.hi});
     each(test, c, stride, [&](size_t r, size_t j) {
       return result(product(static_cast<float>(sum(pointers, rows, r, j) + bias[j]), scale[j]));
     });
@@ -242,7 +242,8 @@ void test_quantize_i8(const Kernels& k) {
       Case test("%s quantize_i8 scale=%g zero=%d", k.tier, static_cast<double>(scale), result.zero);
       Guarded<float> x(1003);
       fill_uniform(x, -300.f * scale, 300.f * scale);
-      const float special[] = {0.f, -0.f, INFINITY, -INFINITY, 3e38f, -3e38f, 0.5f * scale, 1.5f * scale, -2.5f * scale};
+      const float special[] = {0.f,    -0.f,         INFINITY,     -INFINITY,    3e38f,
+                               -3e38f, 0.5f * scale, 1.5f * scale, -2.5f * scale};
       std::copy(std::begin(special), std::end(special), x.begin() + 500);
       x[600] = NAN;
       Guarded<int8_t> y(x.size());

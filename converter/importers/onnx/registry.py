@@ -110,7 +110,9 @@ def _entry(lowering: Lowering, since: int, until: int) -> Entry:
         since,
         until,
         # An input that has no default may still be one that nodes omit, when more inputs follow it.
-        needed_inputs=tuple(i for i, p in enumerate(positional) if p.default is p.empty and p.annotation != "MaybeValue"),
+        needed_inputs=tuple(
+            i for i, p in enumerate(positional) if p.default is p.empty and p.annotation != "MaybeValue"
+        ),
         stated_inputs=sum(p.default is p.empty for p in positional),
         most_inputs=_NO_LIMIT if variadic else len(positional),
         attributes=frozenset(p.name for p in keywords),

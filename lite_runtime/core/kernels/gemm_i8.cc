@@ -214,9 +214,7 @@ static void i8_rows(const Gemm& g) {
 }
 
 #if LR_CONCAT(LR_BACKEND_, LR_TIER) == 3 && !defined(__ARM_FEATURE_DOTPROD)
-void gemm_i8(const GemmI8& g) {
-  g.narrow ? i8_rows<true, kGemmI8Rows, ToI8>(g) : i8_rows<false, kGemmI8Rows, ToI8>(g);
-}
+void gemm_i8(const GemmI8& g) { g.narrow ? i8_rows<true, kGemmI8Rows, ToI8>(g) : i8_rows<false, kGemmI8Rows, ToI8>(g); }
 void gemm_i8_f32(const GemmI8F32& g) {
   g.narrow ? i8_rows<true, kGemmI8Rows, ToF32>(g) : i8_rows<false, kGemmI8Rows, ToF32>(g);
 }

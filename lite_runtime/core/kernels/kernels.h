@@ -190,8 +190,8 @@ struct BinaryI8 {
 
 struct Kernels {
   const char* tier;
-  size_t lanes;             // floats in a vector
-  size_t gemm_mr, gemm_nr;  // rows and columns of the GEMM tile
+  size_t lanes;                                  // floats in a vector
+  size_t gemm_mr, gemm_nr;                       // rows and columns of the GEMM tile
   size_t gemm_i8_mr, gemm_i8_nr, gemm_i8_depth;  // of the integer GEMM, and values of k packed together
 
 #define LR_DECLARE(name, result, parameters) result(*name) parameters;

@@ -81,12 +81,8 @@ LR_INLINE void widen_16(const int8_t* from, int16_t* to) {
 
 #else
 
-LR_INLINE __m128i widen_low(__m128i bytes) {
-  return _mm_srai_epi16(_mm_unpacklo_epi8(_mm_setzero_si128(), bytes), 8);
-}
-LR_INLINE vp load_pairs(const int8_t* p) {
-  return {widen_low(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))};
-}
+LR_INLINE __m128i widen_low(__m128i bytes) { return _mm_srai_epi16(_mm_unpacklo_epi8(_mm_setzero_si128(), bytes), 8); }
+LR_INLINE vp load_pairs(const int8_t* p) { return {widen_low(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))}; }
 LR_INLINE vp interleave(const int8_t* a, const int8_t* b) {
   return {widen_low(_mm_unpacklo_epi8(_mm_cvtsi32_si128(read_32(a)), _mm_cvtsi32_si128(read_32(b))))};
 }
@@ -120,9 +116,7 @@ using PairElement = int8_t;
 
 LR_INLINE int8x8_t load_4_bytes(const int8_t* p) { return vreinterpret_s8_s32(vdup_n_s32(read_32(p))); }
 LR_INLINE vp load_pairs(const int8_t* p) { return {vld1_s8(p)}; }
-LR_INLINE vp interleave(const int8_t* a, const int8_t* b) {
-  return {vzip_s8(load_4_bytes(a), load_4_bytes(b)).val[0]};
-}
+LR_INLINE vp interleave(const int8_t* a, const int8_t* b) { return {vzip_s8(load_4_bytes(a), load_4_bytes(b)).val[0]}; }
 LR_INLINE vp splat_pair(const int8_t* p) { return {vreinterpret_s8_s16(vdup_n_s16(read_16(p)))}; }
 LR_INLINE vi dot(vi acc, vp x, vp y) { return {vpadalq_s16(acc.v, vmull_s8(x.v, y.v))}; }
 // dot of two pairs at once; no value of y may be -128.
