@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from support import DATA, channels_last, recorded
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +39,21 @@ def build(folder: str, targets: list[str], *options: str) -> Path:
     _run([*configure, "-DLITE_RUNTIME_TESTS=ON", "-DLITE_RUNTIME_CONVERTER=OFF", *options])
     _run([ninja, "-C", str(where), *targets])
     return where / "tests" / "cpp"
+
+
+def _raw_files(folder: Path, prefix: str, arrays: list[np.ndarray]) -> list[str]:
+    paths = [folder / f"{prefix}{index}.bin" for index in range(len(arrays))]
+    for path, array in zip(paths, arrays):
+        array.tofile(path)
+    return [str(path) for path in paths]
+
+
+def model_arguments(name: str, folder: Path, threads: int) -> list[str]:
+    """Arguments with which model_test checks a small .ms model against MindSpore's recorded outputs."""
+    inputs, outputs = recorded(DATA / "mindir_v1" / f"{name}.npz")
+    answers = [a.astype(np.int32) if a.dtype == np.int64 else a for a in outputs]
+    files = [*_raw_files(folder, "in", channels_last(inputs)), "--", *_raw_files(folder, "out", answers)]
+    return [str(DATA / "ms" / f"{name}.ms"), str(threads), "1e-4", *files]
 
 
 def output_of(command: list[str], **environment: str) -> str:

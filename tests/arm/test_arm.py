@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cpp_build import ROOT, assert_all_passed, build, output_of
+from cpp_build import ROOT, assert_all_passed, build, model_arguments, output_of
 
 pytestmark = pytest.mark.arm
 
@@ -21,7 +21,7 @@ _CPUS = [
     ("arm-linux-gnueabihf", "cortex-a7", "neon"),
     ("arm-linux-gnueabihf", "cortex-a8", "scalar"),
 ]
-_PROGRAMS = ["kernel_test", "thread_pool_test"]
+_PROGRAMS = ["kernel_test", "thread_pool_test", "model_test"]
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +57,11 @@ def test_tier(programs: dict[str, Path], target: str, cpu: str, tier: str, force
 @pytest.mark.parametrize(("target", "cpu"), [("aarch64-linux-gnu", "cortex-a53"), ("arm-linux-gnueabihf", "cortex-a7")])
 def test_thread_pool(programs: dict[str, Path], target: str, cpu: str) -> None:
     assert_all_passed(_command(programs, target, cpu, "thread_pool_test"))
+
+
+@pytest.mark.parametrize("name", ["cnn", "tenc", "lstm", "multi"])
+@pytest.mark.parametrize(("target", "cpu"), [(target, cpu) for target, cpu, _ in _CPUS])
+def test_model(programs: dict[str, Path], tmp_path: Path, target: str, cpu: str, name: str) -> None:
+    """The whole engine: a model through the C interface, with MindSpore's recorded outputs."""
+    command = _command(programs, target, cpu, "model_test")
+    assert_all_passed([*command, *model_arguments(name, tmp_path, threads=2)])

@@ -1,4 +1,4 @@
-"""The C++ tests on this machine: kernels of every tier, dispatch, thread pool."""
+"""The C++ tests on this machine: kernels of every tier, dispatch, thread pool, models through the C interface."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cpp_build import assert_all_passed, build, output_of
+from cpp_build import assert_all_passed, build, model_arguments, output_of
 
 _BASELINE = {"x86_64": "sse2", "aarch64": "neon"}.get(platform.machine(), "scalar")
 
 
 @pytest.fixture(scope="module")
 def programs() -> Path:
-    return build("tests", ["kernel_test", "thread_pool_test"])
+    return build("tests", ["kernel_test", "thread_pool_test", "model_test"])
 
 
 @pytest.mark.parametrize("program", ["kernel_test", "thread_pool_test"])
 def test_program(programs: Path, program: str) -> None:
     assert_all_passed([str(programs / program)])
+
+
+@pytest.mark.parametrize("tier", ["scalar", _BASELINE, ""])
+@pytest.mark.parametrize("name", ["cnn", "tenc", "lstm", "multi"])
+def test_model(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, tier: str) -> None:
+    monkeypatch.setenv("LITE_RUNTIME_ISA", tier)
+    assert_all_passed([str(programs / "model_test"), *model_arguments(name, tmp_path, threads=2)])
 
 
 @pytest.mark.parametrize("tier", ["scalar", _BASELINE])

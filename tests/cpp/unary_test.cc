@@ -163,9 +163,28 @@ std::vector<float> usual_range(const UnarySpec& spec) {
   return values;
 }
 
+// Far out, functions that approach a limit reach it.
+void check_saturation(const Kernels& k) {
+  Case test("%s functions reach their limits", k.tier);
+  const float x[] = {-40.f, 40.f, -1e6f, 3e38f, -3e38f};
+  float y[5];
+  const auto expect = [&](const char* name, UnaryKernel kernel, auto limit) {
+    kernel(x, y, 5, 0, 0);
+    for (size_t i = 0; i < 5; ++i) test.expect(y[i] == limit(x[i]), "%s(%g) = %.9g", name, x[i], y[i]);
+  };
+  const auto sign = [](float v) { return v < 0 ? -1.f : 1.f; };
+  const auto ramp = [](float v) { return v < 0 ? 0.f : v; };
+  expect("tanh", k.unary.tanh, sign);
+  expect("erf", k.unary.erf, sign);
+  expect("gelu", k.unary.gelu, ramp);
+  expect("gelu_tanh", k.unary.gelu_tanh, ramp);
+  expect("hswish", k.unary.hswish, ramp);
+}
+
 }  // namespace
 
 void test_unary(const Kernels& k) {
+  check_saturation(k);
   const bool flushes = flushes_denormals(k);
   const std::vector<float> specials = special_values(flushes), all = sweep(flushes);
 #define LR_UNARY(name) {k.tier, #name, k.unary.name, spec::name, flushes},

@@ -3,8 +3,8 @@
 
 #include "kernels.h"
 
-// X(tier, function telling whether this CPU can run it). Adding a tier: one line here, one in
-// CMakeLists.txt (its flags), one backend in simd/simd.h, one tile in tile.h.
+// X(tier, function telling whether this CPU can run it). A new tier is one entry here and its flags in
+// CMakeLists.txt; simd/simd.h and tile.h choose by what the flags enable.
 #if defined(__x86_64__)
 #define LR_TIERS(X) X(avx2, has_avx2) X(sse2, has_baseline) X(scalar, has_baseline)
 #elif defined(__aarch64__)

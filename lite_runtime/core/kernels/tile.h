@@ -1,5 +1,5 @@
-// Register tile sizes of each tier. kRows x kVectors accumulators, kVectors weights and one broadcast
-// must fit the vector registers (16 on x86 and 32-bit ARM, 32 on aarch64).
+// Register tiles of the GEMMs on each tier. Their rows x vectors accumulators, a vector of weights per column of
+// vectors and a broadcast must fit the vector registers (16 on x86 and 32-bit ARM, 32 on aarch64).
 #pragma once
 
 #include "simd/simd.h"
@@ -7,53 +7,26 @@
 namespace lr {
 namespace LR_TIER {
 
-struct Tile {
-  size_t rows, vectors;
-};
-
-#define LR_TILE_scalar \
-  Tile { 4, 4 }
-#define LR_TILE_sse2 \
-  Tile { 4, 2 }
-#define LR_TILE_avx2 \
-  Tile { 6, 2 }
-#if defined(__aarch64__)
-#define LR_TILE_neon \
-  Tile { 8, 2 }
-#else
-#define LR_TILE_neon \
-  Tile { 4, 2 }
+#if LR_IS_SCALAR
+constexpr size_t kGemmRows = 4, kGemmVectors = 4;
+#elif defined(__AVX2__)
+constexpr size_t kGemmRows = 6, kGemmVectors = 2;
+#elif defined(__aarch64__)
+constexpr size_t kGemmRows = 8, kGemmVectors = 2;
+#else  // SSE2 and 32-bit NEON
+constexpr size_t kGemmRows = 4, kGemmVectors = 2;
 #endif
-
-#define LR_TILE_dotprod LR_TILE_neon
-
-// The same for the integer GEMM, whose vectors hold 4-byte sums.
-#define LR_TILE_I8_scalar LR_TILE_scalar
-#define LR_TILE_I8_sse2 LR_TILE_sse2
-#define LR_TILE_I8_avx2 LR_TILE_avx2
-#if defined(__aarch64__)
-#define LR_TILE_I8_neon \
-  Tile { 4, 4 }
-#else
-#define LR_TILE_I8_neon LR_TILE_neon
-#endif
-#define LR_TILE_I8_dotprod \
-  Tile { 8, 2 }
-
-constexpr Tile kTile = LR_CONCAT(LR_TILE_, LR_TIER);
-constexpr size_t kGemmRows = kTile.rows;
-constexpr size_t kGemmVectors = kTile.vectors;
 constexpr size_t kGemmColumns = kGemmVectors * kLanes;
 
-constexpr Tile kTileI8 = LR_CONCAT(LR_TILE_I8_, LR_TIER);
-constexpr size_t kGemmI8Rows = kTileI8.rows;
-constexpr size_t kGemmI8Vectors = kTileI8.vectors;
-constexpr size_t kGemmI8Columns = kGemmI8Vectors * kLanes;
-#if defined(__ARM_FEATURE_DOTPROD)
-constexpr size_t kGemmI8Depth = 4;
+// The same for the integer GEMM, whose vectors hold 4-byte sums of kGemmI8Depth products each.
+#if defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
+constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 4;
+#elif defined(__aarch64__) && !LR_IS_SCALAR
+constexpr size_t kGemmI8Rows = 4, kGemmI8Vectors = 4, kGemmI8Depth = 2;
 #else
-constexpr size_t kGemmI8Depth = 2;
+constexpr size_t kGemmI8Rows = kGemmRows, kGemmI8Vectors = kGemmVectors, kGemmI8Depth = 2;
 #endif
+constexpr size_t kGemmI8Columns = kGemmI8Vectors * kLanes;
 
 }  // namespace LR_TIER
 }  // namespace lr

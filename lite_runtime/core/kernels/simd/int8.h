@@ -30,7 +30,7 @@ LR_INLINE int16_t read_16(const void* p) {
   return bits;
 }
 
-#if LR_CONCAT(LR_BACKEND_, LR_TIER) == 1
+#if LR_IS_SCALAR
 
 struct vp {
   int32_t first, second;
@@ -45,7 +45,7 @@ LR_INLINE vi load_i8(const int8_t* p) { return {*p}; }
 LR_INLINE vi load_i(const int32_t* p) { return {*p}; }
 LR_INLINE void store_i8(int8_t* p, vi a) { *p = static_cast<int8_t>(a.v); }
 
-#elif LR_CONCAT(LR_BACKEND_, LR_TIER) == 2
+#elif defined(__SSE2__)
 
 #define LR_WIDE_PAIRS 1
 struct vp {

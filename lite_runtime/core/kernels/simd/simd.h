@@ -36,21 +36,17 @@
 #define LR_CONCAT_(a, b) a##b
 #define LR_CONCAT(a, b) LR_CONCAT_(a, b)
 
-// The backend of each tier.
-#define LR_BACKEND_scalar 1
-#define LR_BACKEND_sse2 2
-#define LR_BACKEND_avx2 2
-#define LR_BACKEND_neon 3
-#define LR_BACKEND_dotprod 3
-
-#if LR_CONCAT(LR_BACKEND_, LR_TIER) == 1
+// The scalar tier stays scalar whatever the compiler offers; the others use what their flags allow.
+#define LR_SCALAR_scalar 1
+#define LR_IS_SCALAR LR_CONCAT(LR_SCALAR_, LR_TIER)
+#if LR_IS_SCALAR
 #include "scalar.h"
-#elif LR_CONCAT(LR_BACKEND_, LR_TIER) == 2
+#elif defined(__SSE2__)
 #include "x86.h"
-#elif LR_CONCAT(LR_BACKEND_, LR_TIER) == 3
+#elif defined(__ARM_NEON)
 #include "neon.h"
 #else
-#error "LR_TIER names no backend"
+#error "this tier's flags enable no instructions that simd.h knows"
 #endif
 
 namespace lr {
