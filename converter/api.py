@@ -98,7 +98,7 @@ def convert(
 
     def load() -> Model:
         weights = Path(weight_file) if os.fspath(weight_file) else None
-        model = _load(source, fmk, weights, decrypt_key, decrypt_mode)
+        model = _load(source, fmk, weights, decrypt_key, decrypt_mode, input_shape)
         if input_shape:
             edits.set_input_shapes(model, input_shape)
             engine.infer_shapes(model)
@@ -189,8 +189,17 @@ def _target(source: Path, output: PathLike | None) -> Path:
     return target
 
 
-def _load(source: Path, fmk: FmkType, weights: Path | None, decrypt_key: str | bytes, decrypt_mode: str) -> Model:
+def _load(
+    source: Path,
+    fmk: FmkType,
+    weights: Path | None,
+    decrypt_key: str | bytes,
+    decrypt_mode: str,
+    input_shape: Mapping[str, Sequence[int]] | None,
+) -> Model:
     options: dict[str, Any] = {}
+    if fmk == FmkType.ONNX and input_shape:
+        options = {"input_shapes": input_shape}
     if fmk == FmkType.MINDIR:
         options = {"decrypt_key": decrypt_key, "decrypt_mode": decrypt_mode, "weight_file": _weights(weights)}
     elif decrypt_key:

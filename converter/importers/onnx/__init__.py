@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from converter.importers.onnx import (  # noqa: F401  (each registers its lowerings)
@@ -24,14 +25,19 @@ from converter.importers.onnx import (  # noqa: F401  (each registers its loweri
     trigonometry,
 )
 from converter.importers.onnx.importer import Importer
-from converter.importers.onnx.reader import read
+from converter.importers.onnx.reader import fix_inputs, read
 from converter.ir.graph import Model
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Model:
     """The model in the file, with .ms operators and their layouts.
 
-    Inputs and outputs keep their names, order, shapes and element types. Raises SourceFileError,
-    SourceFormatError, InvalidGraphError, or UnsupportedError listing every node that has no exact equivalent.
+    Inputs and outputs keep their names, order, shapes and element types. ``input_shapes`` fixes dimensions that
+    the file leaves open, which some operators need to know beforehand; names that are no inputs are ignored.
+    Raises SourceFileError, SourceFormatError, InvalidGraphError, or UnsupportedError listing every node that
+    has no exact equivalent.
     """
-    return Importer(read(path)).run()
+    file = read(path)
+    if input_shapes:
+        fix_inputs(file, input_shapes)
+    return Importer(file).run()

@@ -73,8 +73,11 @@ def celu(b: Builder, x: Value, *, alpha: float = 1.0) -> Value:
 
 @onnx_op("HardSigmoid")
 def hard_sigmoid(b: Builder, x: Value, *, alpha: float = 0.2, beta: float = 0.5) -> Value:
-    if math.isclose(alpha, 1 / 6, rel_tol=1e-6) and beta == 0.5:
-        return activation(b, "HSIGMOID", x)
+    if beta == 0.5:
+        # The .ms function is the same with alpha = 1/6.
+        slope = 6 * alpha
+        wide = x if math.isclose(slope, 1, rel_tol=1e-6) else b.op("MulFusion", x, slope)
+        return activation(b, "HSIGMOID", wide)
     line = b.op("AddFusion", b.op("MulFusion", x, alpha), beta)
     return b.op("Minimum", b.op("Maximum", line, 0.0), 1.0)
 

@@ -240,7 +240,7 @@ class Builder:
         if x.shape is None:
             raise LoweringError(
                 f"the rank of its input '{x.name}' is not known.",
-                suggestion="Run ONNX shape inference on the model, or fix the input shapes.",
+                suggestion="Fix the input shapes with --inputShape.",
                 consequence=True,
             )
         return len(x.shape)

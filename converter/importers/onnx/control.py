@@ -38,12 +38,16 @@ def if_(
     if condition.data is not None:
         chosen = then_branch if condition.data.any() else else_branch
         return importer.inline(chosen, Scope(scope.graph, f"{b.name}/", scope.opsets, scope))
-    closures = []
+    closures, results = [], []
     for which, branch in (("then", then_branch), ("else", else_branch)):
         inner = _sub_scope(importer, scope, f"{b.name}/{which}")
         inner.graph.outputs = importer.inline(branch, inner)
+        results.append(inner.graph.outputs)
         closures.append(_partial(b, importer, inner, []))
-    return _call(b, b.op("Switch", condition, *closures, dtype=DataType.FLOAT32), len(b.wanted), tail=False)
+    called = _call(b, b.op("Switch", condition, *closures, dtype=DataType.FLOAT32), len(b.wanted), tail=False)
+    for result, first, second in zip(called, *results):
+        result.dtype, result.shape = first.dtype, _common(first.shape, second.shape)
+    return called
 
 
 @dataclass

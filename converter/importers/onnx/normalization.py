@@ -32,6 +32,9 @@ def batch_normalization(
 @onnx_op("InstanceNormalization")
 def instance_normalization(b: Builder, x: Value, scale: Value, bias: Value, *, epsilon: float = 1e-5) -> Value:
     rank = b.rank(x)
+    if rank == 4:
+        y = b.op("InstanceNorm", b.transpose(x, channels_last_perm(4)), scale, bias, epsilon=epsilon)
+        return b.transpose(y, channels_first_perm(4))
     centred, inverse = _standardized(b, x, list(range(2, rank)), epsilon)
     y = b.op("MulFusion", centred, inverse)
     return _affine(b, y, _per_channel(b, scale, rank), _per_channel(b, bias, rank))
@@ -57,6 +60,7 @@ def group_normalization_by_group(
 
 
 def _group_norm(b: Builder, x: Value, scale: Value, bias: Value, groups: int, epsilon: float) -> Value:
+    """Composed: MindSpore Lite 2.0.0 has no kernel for GroupNormFusion."""
     rank = b.rank(x)
     if groups < 1:
         raise b.refuse(f"{groups} groups.", attribute="num_groups")

@@ -186,7 +186,18 @@ def _global(b: Builder, x: Value, op: str, mode: str) -> Value:
     rank = b.rank(x)
     if rank != 4:
         return b.reduce(mode, x, list(range(2, rank)))
-    y = b.op(op, to_nhwc(b, x, 4), format="NHWC", pad_mode="VALID", activation_type="NO_ACTIVATION", **_GLOBAL)
+    # MindSpore Lite wants a window and steps even where the window is all of the image.
+    y = b.op(
+        op,
+        to_nhwc(b, x, 4),
+        format="NHWC",
+        kernel_size=[1, 1],
+        strides=[1, 1],
+        pad=[0, 0, 0, 0],
+        pad_mode="VALID",
+        activation_type="NO_ACTIVATION",
+        **_GLOBAL,
+    )
     return from_nhwc(b, y, 4)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,21 @@ def read(path: str | Path) -> OnnxFile:
         if index in raw:
             tensor.data_location = TensorProto.EXTERNAL  # tells shape inference not to look for the value
     if model.graph.sparse_initializer:
-        name = model.graph.sparse_initializer[0].values.name
-        raise SourceFormatError(f"{source}: the constant '{name}' is sparse; store it as a dense initializer")
+        reason, suggestion = "sparse constants are not offered.", "Store it as a dense initializer."
+        names = [tensor.values.name for tensor in model.graph.sparse_initializer]
+        raise UnsupportedError(source, [Problem(name, "Initializer", reason, "", suggestion) for name in names])
     return OnnxFile(source, model, weights, opsets)
+
+
+def fix_inputs(file: OnnxFile, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Gives inputs other dimensions; -1 leaves one as it is. Shapes of another rank are not for this model."""
+    for info in file.model.graph.input:
+        dims = info.type.tensor_type.shape.dim
+        given = shapes.get(info.name, ())
+        if info.type.tensor_type.HasField("shape") and len(given) == len(dims):
+            for dim, size in zip(dims, given):
+                if size >= 0:
+                    dim.dim_value = size
 
 
 def _mapped(path: Path) -> memoryview:

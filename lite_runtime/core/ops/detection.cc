@@ -95,9 +95,9 @@ class DetectionPostProcessOp : public Op {
       node.invalid("encodings %s, scores %s and anchors %s do not fit", codes.str().c_str(), scores.str().c_str(),
                    anchors.str().c_str());
     }
-    const int64_t background = scores[2] - attr->num_classes();
-    if (attr->num_classes() < 1 || background < 0 || background > 1) {
-      node.invalid("num_classes %lld does not fit %lld scores", static_cast<long long>(attr->num_classes()),
+    const int64_t classes = attr->num_classes();
+    if (classes < 1 || (scores[2] != classes && scores[2] - 1 != classes)) {
+      node.invalid("num_classes %lld does not fit %lld scores", static_cast<long long>(classes),
                    static_cast<long long>(scores[2]));
     }
     constexpr int64_t kMost = 1 << 20;
