@@ -15,6 +15,7 @@ from converter.errors import Problem, SourceFormatError, UnsupportedError
 from converter.importers.mindir import ops, signatures
 from converter.importers.mindir.control import Callable_, Choice, Closure, as_callable, closures
 from converter.importers.mindir.faults import Malformed, Refusal
+from converter.importers.mindir.memory import Memory, check_target, writes, written_by_calls
 from converter.importers.mindir.program import REFERENCE, Program, without_graph
 from converter.importers.mindir.proto import Message
 from converter.importers.mindir.registry import TABLE
@@ -46,6 +47,7 @@ class Builder:
         self.source = source
         self.constants = Constants()
         self.problems: list[Problem] = []
+        self.written_by_calls = written_by_calls(program)
         self._names: set[str] = set()
         self._subgraphs: dict[str, _SubGraph] = {}
         self._waiting: list[_SubGraph] = []
@@ -145,6 +147,7 @@ class GraphBuilder:
         self.graph = Graph(proto.name)
         self.names: dict[str, Any] = {}
         self.passed: list[bool] = []
+        self._memory = Memory()
 
     # Inputs and names
 
@@ -165,7 +168,7 @@ class GraphBuilder:
             except Refusal as refusal:
                 self._problem(without_graph(info.name), "Input", refusal)
                 operand = Absent("an input that is not supported")
-            self.names[info.name] = operand
+            self._define(info.name, _input_type(info), operand)
             self.passed.append(_is_tensor(operand))
 
     def _input(self, info: Message, is_main: bool) -> Any:
@@ -194,10 +197,14 @@ class GraphBuilder:
     def _weight(self, name: str) -> Value:
         return self.owner.constants.of_array(self.program.weight(name), self.program.weight_title(name))
 
+    def _define(self, name: str, known: ResultType, value: Any) -> None:
+        self.names[name] = value
+        self._memory.define(name, known, value)
+
     def operand(self, name: str) -> Any:
-        """What a name stands for. Raises Malformed for unknown names."""
+        """What a name stands for now. Raises Malformed for unknown names, Refusal where it was changed unseen."""
         if name in self.names:
-            return self.names[name]
+            return self._memory.read(name, self.names[name])
         if self.program.is_constant(name):
             return self._constant(name)
         if self.program.is_weight(name):
@@ -244,7 +251,8 @@ class GraphBuilder:
         try:
             known = _declared_type(node)
             if op in _SILENT:
-                self.names[result_name] = self._apply(Scope(self.graph, self.owner.constants, title, op, known), node)
+                result = self._apply(Scope(self.graph, self.owner.constants, title, op, known), node)
+                self._define(result_name, known, result)
                 return
             scope = Scope(self.graph, self.owner.constants, self.owner.unique(title), signatures.canonical(op), known)
             result = self._apply(scope, node)
@@ -254,12 +262,20 @@ class GraphBuilder:
         except Refusal as refusal:
             self._problem(title, op, refusal)
             result = _stand_in(title, known)
-        self.names[result_name] = result
+        self._define(result_name, known, result)
+        if op.endswith("View") and node.input:
+            self._memory.share(result_name, node.input[0])
+        if writes(self.program, node):
+            self._memory.lose_views(node.input[0])
 
     def _apply(self, scope: Scope, node: Message) -> Any:
         primitive = self.program.primitive_of(node)
         if primitive is None:
             return self._call(scope, node)
+        if primitive.op == "UpdateState":
+            return MONAD
+        if writes(self.program, node):
+            check_target(self.program, node, scope.result)
         operands = tuple(self.operand(name) for name in node.input)
         if scope.op == "Partial":
             return _partial(operands)
@@ -283,6 +299,7 @@ class GraphBuilder:
         known = scope.result
         if known is None:
             known = self.owner.subgraph(next(closures(target))).result_type()
+        self._memory.lose(self.owner.written_by_calls, known)
         types = list(flat_types(known))
         if any(t is None for t in types):
             raise Refusal("the type of its result is not known.")
@@ -323,6 +340,13 @@ def _switch(operands: tuple[Any, ...]) -> Any:
     if isinstance(condition, (bool, int)):
         return if_true if condition else if_false
     return Choice(condition, as_callable(if_true), as_callable(if_false))
+
+
+def _input_type(info: Message) -> ResultType:
+    """The type of a graph's input, for the memory it lies in."""
+    if info.tensor:
+        return tensor_type(info.tensor[0])
+    return result_type(info.attr_info) if info.HasField("attr_info") else None
 
 
 def _declared_type(node: Message) -> ResultType:

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from converter.importers.mindir.memory import IN_PLACE
+
 _TABLE = """
 AdaptiveAvgPool2D: x | output_size
 AdaptiveAvgPool2DExt: x | output_size
@@ -67,6 +69,7 @@ GLU: x | axis
 GroupNorm: x | num_groups gamma beta epsilon
 HShrink: x | lambd
 Hardtanh: x | min_val max_val
+InplaceCopy: x y | non_blocking
 IndexSelect: x | axis index
 L2Normalize: x | axis epsilon
 LayerNorm: x gamma beta | begin_norm_axis begin_params_axis epsilon
@@ -154,6 +157,7 @@ _RENAMED: dict[str, dict[str, str]] = {
 
 # The same operator under the name of an older or newer version.
 _SYNONYMS = {
+    **IN_PLACE,
     "Adds": "AddScalar",
     "Depthwise": "DepthwiseConv2dNative",
     "Elementwise": "Eltwise",

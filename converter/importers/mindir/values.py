@@ -149,10 +149,11 @@ def _old_sequence(pattern: str, elements: dict[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class TensorType:
-    """What is known of a tensor before it is computed."""
+    """What is known of a tensor before it is computed; tensors with the same ``ref_key`` lie in the same memory."""
 
     dtype: DataType
     shape: Shape
+    ref_key: str = ""
 
 
 # What is known of a node's result: a tensor, a sequence of results, or nothing.
@@ -161,7 +162,8 @@ ResultType = Union[TensorType, tuple[Any, ...], None]
 
 def tensor_type(proto: Message) -> TensorType:
     unknown_rank = list(proto.dims) == [-2]
-    return TensorType(data_type(proto.data_type), None if unknown_rank else checked_shape(proto, dynamic=True))
+    shape = None if unknown_rank else checked_shape(proto, dynamic=True)
+    return TensorType(data_type(proto.data_type), shape, proto.ref_key)
 
 
 def is_result_type(attribute: Message) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from converter.importers.mindir.faults import Malformed, Refusal
+from converter.importers.mindir.ops.elementwise import cast
 from converter.importers.mindir.registry import op
 from converter.importers.mindir.scope import Absent, Indexing, Integers, Ints, Scalar, Scope, check_size, to_ints
 from converter.ir.graph import Value
@@ -79,6 +80,17 @@ def broadcast_to(b: Scope, x: Value, *, shape: Any) -> Value:
     ):
         return _broadcast_at_run_time(b, x, shape)
     return _broadcast(b, x, to_ints(b, shape))
+
+
+@op("InplaceCopy")
+def copy_into(b: Scope, x: Value, y: Value, *, non_blocking: bool = False) -> Value:
+    """y in the shape and type of x."""
+    source = cast(b, y, x.dtype, "source")
+    if source.shape is not None and source.shape == x.shape:
+        return source
+    if x.shape is None or -1 in x.shape:
+        return b.add("BroadcastTo", source, b.add("Shape", x, tag="shape"))
+    return _broadcast(b, source, list(x.shape))
 
 
 def _broadcast_at_run_time(b: Scope, x: Value, shape: Any) -> Value:

@@ -8,7 +8,6 @@ from typing import Any
 from converter.importers.mindir.faults import Malformed, Refusal
 from converter.importers.mindir.registry import add, op
 from converter.importers.mindir.scope import Integers, Scalar, Scope
-from converter.importers.mindir.values import MONAD
 from converter.ir.graph import Value
 from lite_runtime.types import DataType
 
@@ -36,11 +35,6 @@ def _element(b: Scope, vector: Value, index: int) -> Value:
     y = b.add("StridedSlice", vector, *bounds)
     y.dtype, y.shape = DataType.INT32, (1,)
     return y
-
-
-@op("UpdateState")
-def update_state(b: Scope, *tokens: Any) -> Any:
-    return MONAD
 
 
 @op("Depend")
