@@ -14,6 +14,8 @@ import lite_runtime as mslite
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
+# Where the packages under test are imported from: an installation or this checkout.
+PACKAGES = Path(mslite.__file__).resolve().parent.parent
 # The full corpus of models, too large for the repository; tests that need it are marked `corpus`.
 CORPUS = Path(os.environ.get("LITE_RUNTIME_CORPUS", ROOT.parent / "shared" / "corpus"))
 

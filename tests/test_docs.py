@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import DATA, ROOT
+from support import DATA, PACKAGES, ROOT
 
-import converter
 from converter import cli, errors
 from lite_runtime import errors as runtime_errors
 
@@ -31,8 +30,7 @@ command -v converter_lite >/dev/null || converter_lite() { "$PYTHON" -m converte
 def _run(command: list[str], folder: Path) -> None:
     """Runs a command in a folder with this Python and its tools; it must succeed."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    packages = str(Path(converter.__file__).parent.parent)
-    environment = {**os.environ, "PATH": path, "PYTHON": sys.executable, "PYTHONPATH": packages}
+    environment = {**os.environ, "PATH": path, "PYTHON": sys.executable, "PYTHONPATH": str(PACKAGES)}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, f"{command[-1]}\n{done.stdout}{done.stderr}"
 

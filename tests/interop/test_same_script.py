@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import DATA, ROOT, assert_close, mindspore_lite_python
+from support import DATA, PACKAGES, assert_close, mindspore_lite_python
 
 pytestmark = pytest.mark.interop
 
@@ -96,7 +96,7 @@ def _told(python: str, module: str, folder: Path) -> tuple[list[object], list[li
     script, result = folder / f"with_{module}.py", folder / f"with_{module}.json"
     script.write_text(_SCRIPT.replace("{module}", module))
     command = [python, str(script), str(DATA / "ms" / "a_res.ms"), str(result)]
-    environment = {"PYTHONPATH": str(ROOT)} if module == "lite_runtime" else {}
+    environment = {"PYTHONPATH": str(PACKAGES)} if module == "lite_runtime" else {}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     told, errors = json.loads(result.read_text())
