@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
 
 namespace lr {
 
@@ -25,7 +27,13 @@ std::array<QuantizedOp, 2>& quantized_registry(size_t primitive) {
 }  // namespace
 
 OpRegistration::OpRegistration(int primitive, OpFactory factory) {
-  registry()[static_cast<size_t>(primitive)] = factory;
+  OpFactory& slot = registry()[static_cast<size_t>(primitive)];
+  if (slot != nullptr) {
+    // Which of two would win is up to the linker.
+    std::fprintf(stderr, "two operators are registered for primitive %d\n", primitive);
+    std::abort();
+  }
+  slot = factory;
 }
 
 OpFactory find_op(int primitive) {

@@ -25,7 +25,7 @@ class QuantDTypeCast : public Op {
     const DType from = node.in[0]->dtype, to = static_cast<DType>(attr->dst_t());
     for (const DType dtype : {from, to}) {
       if (dtype != DType::kFloat32 && !is_stored(dtype)) {
-        node.unsupported("from %s to type number %lld", dtype_name(from), static_cast<long long>(attr->dst_t()));
+        node.unsupported("from %s to %s", dtype_name(from), dtype_name(to));
       }
     }
     const int axis = node.in[0]->shape.rank() == 0 ? 0 : normalize_axis(attr->axis(), node.in[0]->shape.rank());
