@@ -20,6 +20,7 @@ from converter.fmk import FmkType, guess_fmk
 from converter.ir.graph import Model, Value
 from converter.report import Report, TensorSummary
 from lite_runtime import _native
+from lite_runtime.custom import registered_ops
 from lite_runtime.errors import LiteRuntimeError
 from lite_runtime.types import DataType, Format
 
@@ -51,6 +52,7 @@ def convert(
     check_threshold: float | None = None,
     decrypt_key: str | bytes = "",
     decrypt_mode: str = "AES-GCM",
+    allow_custom: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Converts a model to a ``.ms`` file.
@@ -75,6 +77,7 @@ def convert(
             with fp16 5e-2.
         decrypt_key: of an encrypted MindIR, as hexadecimal digits or bytes.
         decrypt_mode: "AES-GCM" or "AES-CBC".
+        allow_custom: write nodes that cannot be converted as Custom nodes (see lite_runtime.register_op).
         progress: called with the name of each stage and pass as it begins.
 
     Raises a ConvertError; nothing is written then.
@@ -98,7 +101,7 @@ def convert(
 
     def load() -> Model:
         weights = Path(weight_file) if os.fspath(weight_file) else None
-        model = _load(source, fmk, weights, decrypt_key, decrypt_mode, input_shape)
+        model = _load(source, fmk, weights, decrypt_key, decrypt_mode, input_shape, allow_custom)
         if input_shape:
             edits.set_input_shapes(model, input_shape)
             engine.infer_shapes(model)
@@ -121,10 +124,16 @@ def convert(
             report.notes += edits.store_as_float16(model)
         data = exporter.export(model)
         _check_loads(model, data)
+    unknown = _unregistered_ops(model)
+    if unknown:
+        names = ", ".join(unknown)
+        report.notes.append(f"runs where lite_runtime.register_op gives a meaning to {names}; not checked")
+        if infer:
+            raise UsageError(f"{source}: infer cannot run {names}: register it with lite_runtime.register_op before")
     if infer:
         with run.stage("infer"):
             _try_run(str(source), data)
-    if check:
+    if check and not unknown:
         options = checking.Options(
             data=None if check_data is None else Path(check_data),
             threshold=check_threshold or (_FLOAT16_THRESHOLD if fp16 else checking.DEFAULT_THRESHOLD),
@@ -196,12 +205,13 @@ def _load(
     decrypt_key: str | bytes,
     decrypt_mode: str,
     input_shape: Mapping[str, Sequence[int]] | None,
+    allow_custom: bool,
 ) -> Model:
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {} if fmk == FmkType.MSLITE else {"allow_custom": allow_custom}
     if fmk == FmkType.ONNX and input_shape:
-        options = {"input_shapes": input_shape}
+        options["input_shapes"] = input_shape
     if fmk == FmkType.MINDIR:
-        options = {"decrypt_key": decrypt_key, "decrypt_mode": decrypt_mode, "weight_file": _weights(weights)}
+        options |= {"decrypt_key": decrypt_key, "decrypt_mode": decrypt_mode, "weight_file": _weights(weights)}
     elif decrypt_key:
         raise UsageError(f"{source}: decryptKey is for MINDIR models, not for {fmk.name}")
     elif weights is not None:
@@ -229,6 +239,12 @@ def _source_bytes(source: Path) -> int:
 
 def _count_nodes(model: Model) -> int:
     return sum(len(graph.nodes) for graph in model.graphs)
+
+
+def _unregistered_ops(model: Model) -> list[str]:
+    """Types of Custom nodes that mean nothing in this process."""
+    types = {str(node.attrs.get("type", "")) for graph in model.graphs for node in graph.nodes if node.op == "Custom"}
+    return sorted(types - registered_ops())
 
 
 def _check_loads(model: Model, data: bytes) -> None:

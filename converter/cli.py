@@ -76,6 +76,7 @@ def converter_lite(
     train_model: str = _flag("trainModel", "false", "Convert a model for training (not offered)."),
     device: str = _flag("device", "", "Device to convert for (not offered: models are for the CPU)."),
     optimize_transformer: str = _flag("optimizeTransformer", "false", "Ascend's transformer fusion (not offered)."),
+    allow_custom: str = _flag("allowCustom", "off", "Write nodes that cannot be converted as Custom nodes: on or off."),
     report: str = _flag("report", "", "Also write what was done, or why it failed, to this JSON file."),
 ) -> None:
     _refuse("trainModel", _choice("trainModel", train_model, _TRUE_FALSE), "models for training cannot be written")
@@ -103,6 +104,7 @@ def converter_lite(
         "check_threshold": _positive("checkThreshold", check_threshold) if check_threshold else None,
         "decrypt_key": decrypt_key,
         "decrypt_mode": _choice("decryptMode", decrypt_mode, {mode: mode for mode in DECRYPT_MODES}),
+        "allow_custom": _choice("allowCustom", allow_custom, _ON_OFF),
     }
     report_file = _report_path(report)
     try:

@@ -44,6 +44,15 @@ def register_op(
         return [arrays] if isinstance(arrays, np.ndarray) else list(arrays)
 
     _native.register_custom(name, infer_call, compute_call)
+    _names.add(name)
+
+
+_names: set[str] = set()
+
+
+def registered_ops() -> frozenset[str]:
+    """The names given to ``register_op`` in this process."""
+    return frozenset(_names)
 
 
 def _attributes(call: _native.CustomCall) -> dict[str, Any]:

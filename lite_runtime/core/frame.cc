@@ -145,6 +145,7 @@ void Frame::reset(const std::vector<DType>& dtypes, const std::vector<Shape>& sh
 }
 
 void Frame::infer(Step& step, bool infer_only) {
+  step.node.infer_only = infer_only;
   step.at_run_time = step.kind != Kind::kOperator || std::any_of(step.in.begin(), step.in.end(), [&](uint32_t i) {
                        return slots_[i].state == State::kRunTime;
                      });

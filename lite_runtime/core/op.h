@@ -60,6 +60,7 @@ struct Node {
   // Added to output 0 element by element; set by the planner for operators that absorbed an addition.
   const Tensor* addend = nullptr;
   bool running = false;     // inputs hold their values now, whether known at plan time or not
+  bool infer_only = false;  // the plan is made for its shapes, nothing will run
   void* scratch = nullptr;  // valid in run; size as set by need_scratch
   size_t scratch_bytes = 0;
 

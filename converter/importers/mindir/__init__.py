@@ -23,6 +23,7 @@ def load(
     decrypt_key: Key = "",
     decrypt_mode: str = "AES-GCM",
     weight_file: str | os.PathLike[str] = "",
+    allow_custom: bool = False,
 ) -> Model:
     """Reads a MindIR file into the converter's graph.
 
@@ -32,6 +33,7 @@ def load(
         decrypt_mode: "AES-GCM" or "AES-CBC".
         weight_file: the folder with the weights of a split model, or a file in it, where it was moved; or a
             checkpoint (``.ckpt``) whose values replace those of the model's parameters of the same names.
+        allow_custom: make Custom nodes, where that is possible, of those that cannot be translated.
 
     Raises UnsupportedError listing every node that cannot be translated, SourceFileError, SourceFormatError,
     DecryptError or UsageError.
@@ -45,7 +47,7 @@ def load(
         parameters = separate_parameters(source, decrypt, weights) if undefined_names(model) else []
         program = index(model, raw, parameters, TensorStore(source, decrypt, weights))
         kept = program.replace_weights(read_checkpoint(checkpoint)) if checkpoint else []
-        result = Builder(program, str(source)).model()
+        result = Builder(program, str(source), allow_custom).model()
         if kept:
             result.notes.append(f"{checkpoint} has no value for {', '.join(kept)}: the model's own are kept")
         return result

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from converter.errors import Problem, SourceFormatError, UnsupportedError
+from converter.importers.custom import alternatives, custom_node
 from converter.importers.mindir import ops, signatures
 from converter.importers.mindir.control import Callable_, Choice, Closure, as_callable, closures
 from converter.importers.mindir.faults import Malformed, Refusal
@@ -42,8 +43,9 @@ _MAX_ELEMENTS = 2**16
 class Builder:
     """Translates a program into a Model. Use once: ``Builder(program, path).model()``."""
 
-    def __init__(self, program: Program, source: str) -> None:
+    def __init__(self, program: Program, source: str, allow_custom: bool = False) -> None:
         self.program = program
+        self.allow_custom = allow_custom
         self.source = source
         self.constants = Constants()
         self.problems: list[Problem] = []
@@ -260,8 +262,7 @@ class GraphBuilder:
         except Malformed as fault:
             raise self.owner.malformed(f"{op} '{title}': {fault}") from None
         except Refusal as refusal:
-            self._problem(title, op, refusal)
-            result = _stand_in(title, known)
+            result = self._refused(node, title, op, known, refusal)
         self._define(result_name, known, result)
         if op.endswith("View") and node.input:
             self._memory.share(result_name, node.input[0])
@@ -282,11 +283,38 @@ class GraphBuilder:
         if scope.op == "Switch":
             return _switch(operands)
         if scope.op not in TABLE:
-            raise Refusal("this operator is not supported.")
+            raise Refusal("this operator is not supported.", suggestion=alternatives(scope.op, TABLE))
         if scope.op != "MakeTuple":
             operands = tuple(o for o in operands if o is not MONAD)
         inputs, attributes = signatures.split(scope.op, operands, primitive.values(self.program.tensors))
         return TABLE[scope.op](scope, inputs, attributes)
+
+    def _refused(self, node: Message, title: str, op: str, known: ResultType, refusal: Refusal) -> Any:
+        """A Custom node in place of one that cannot be translated; or the problem is noted."""
+        if self.owner.allow_custom:
+            try:
+                return self._custom(node, title, op, known)
+            except (Refusal, ValueError) as error:
+                reason = f"{refusal.reason} It cannot be a Custom node either: {error}."
+                refusal = Refusal(reason, attribute=refusal.attribute, suggestion=refusal.suggestion)
+        self._problem(title, op, refusal)
+        return _stand_in(title, known)
+
+    def _custom(self, node: Message, title: str, op: str, known: ResultType) -> Any:
+        """Tensors among the operands become inputs, other values attributes. Raises ValueError or Refusal."""
+        primitive = self.program.primitive_of(node)
+        types = [t for t in flat_types(known) if t is not None]
+        if primitive is None or not types or len(types) < len(list(flat_types(known))):
+            raise ValueError("the type of its result is not known")
+        operands = tuple(o for o in (self.operand(name) for name in node.input) if o is not MONAD)
+        given, named = signatures.split(signatures.canonical(op), operands, primitive.values(self.program.tensors))
+        attributes = {**{f"input_{index}": operand for index, operand in enumerate(given)}, **named}
+        attributes = {key: value for key, value in attributes.items() if _is_plain(value)}
+        scope = Scope(self.graph, self.owner.constants, self.owner.unique(title), op, known)
+        inputs = _flattened(scope, tuple(operand for operand in operands if not _is_plain(operand)))
+        results = [(f"{scope.name}_{i}", t.dtype, t.shape) for i, t in enumerate(types)]
+        values = custom_node(self.graph, scope.name, op, inputs, results, attributes)
+        return _shaped(iter(values), known)
 
     def _problem(self, node: str, op: str, refusal: Refusal) -> None:
         self.owner.problems.append(Problem(node, op, refusal.reason, refusal.attribute, refusal.suggestion))
@@ -340,6 +368,13 @@ def _switch(operands: tuple[Any, ...]) -> Any:
     if isinstance(condition, (bool, int)):
         return if_true if condition else if_false
     return Choice(condition, as_callable(if_true), as_callable(if_false))
+
+
+def _is_plain(operand: Any) -> bool:
+    """Whether an operand is no tensor but a number, a text, or a sequence of such."""
+    if isinstance(operand, tuple):
+        return all(_is_plain(item) for item in operand)
+    return not isinstance(operand, Value)
 
 
 def _input_type(info: Message) -> ResultType:

@@ -14,7 +14,8 @@ import numpy as np
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TypeProto, defs, helper
 
 from converter.errors import InvalidGraphError, Problem, UnsupportedError
-from converter.importers.onnx import folding, inference
+from converter.importers.custom import alternatives, custom_node
+from converter.importers.onnx import folding, inference, registry
 from converter.importers.onnx.builder import Builder, Memo
 from converter.importers.onnx.functions import find_schema, function_body, live_nodes, resolved
 from converter.importers.onnx.reader import OnnxFile
@@ -34,8 +35,9 @@ NO_LOWERING = "no combination of .ms operators is known that computes it."
 class Importer:
     """Imports one file; use ``run`` once."""
 
-    def __init__(self, file: OnnxFile) -> None:
+    def __init__(self, file: OnnxFile, allow_custom: bool = False) -> None:
         self.file = file
+        self.allow_custom = allow_custom
         self.model = Model([Graph("main")], file.source, FMK_ONNX)
         self.problems: list[Problem] = []
         self.functions = {(f.domain, f.name): f for f in file.model.functions}
@@ -269,7 +271,8 @@ class Importer:
             return
         entry = find(domain, node.op_type, version)
         if entry is None:
-            raise LoweringError(NO_LOWERING)
+            known = [name for space, name in registry.entries() if space == domain]
+            raise LoweringError(NO_LOWERING, suggestion=alternatives(node.op_type, known))
         attributes = self.attributes(node)
         builder = Builder(scope.graph, label, node.op_type, version, [bool(o) for o in node.output], self.memo)
         results = self.call(entry, builder, node.op_type, schema, list(inputs), attributes, scope)
@@ -448,7 +451,15 @@ class Importer:
     def refuse(
         self, node: NodeProto, label: str, refusal: LoweringError, inputs: Sequence[Value | None], scope: Scope
     ) -> None:
-        """Notes the problem and defines stand-ins for the results, so that the search goes on."""
+        """Notes the problem and defines stand-ins for the results, so that the search goes on; or makes a Custom
+        node of it."""
+        if self.allow_custom:
+            try:
+                self.custom(node, label, inputs, scope)
+                return
+            except (LoweringError, ValueError) as error:
+                reason = f"{refusal.reason} It cannot be a Custom node either: {error}."
+                refusal = LoweringError(reason, refusal.attribute, refusal.suggestion)
         if not (refusal.consequence and any(v in self.doubtful for v in inputs)):
             self.problems.append(Problem(label, node.op_type, refusal.reason, refusal.attribute, refusal.suggestion))
         for name in node.output:
@@ -456,6 +467,20 @@ class Importer:
                 value = Value(scope.prefix + name, dtype_of(scope.types.get(name)), shape_of(scope.types.get(name)))
                 self.doubtful.add(value)
                 scope.define(name, value)
+
+    def custom(self, node: NodeProto, label: str, inputs: Sequence[Value | None], scope: Scope) -> None:
+        """A Custom node that gives the results as the file types them. Raises ValueError or LoweringError."""
+        present = [value for value in inputs if value is not None]
+        if len(present) < len(inputs) or any(value in self.doubtful for value in present):
+            raise ValueError("an input is absent")
+        attributes = self.attributes(node)
+        if any(isinstance(value, GraphProto) for value in attributes.values()):
+            raise ValueError("it has sub-graphs")
+        names = [name for name in node.output if name]
+        types = [scope.types.get(name) for name in names]
+        results = [(scope.prefix + n, dtype_of(t), shape_of(t)) for n, t in zip(names, types)]
+        for name, value in zip(names, custom_node(scope.graph, label, node.op_type, present, results, attributes)):
+            scope.define(name, value)
 
 
 def attribute_array(value: Any) -> np.ndarray:

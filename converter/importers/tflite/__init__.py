@@ -7,6 +7,7 @@ TFLite is channels-last like .ms, so operators map one to one. One function or t
 from __future__ import annotations
 
 from converter.errors import InvalidGraphError, Problem, UnsupportedError
+from converter.importers.custom import alternatives
 from converter.importers.tflite import elementwise, nn, shape  # noqa: F401  (they register the operators)
 from converter.importers.tflite.context import OPERATORS, Context, RefusedError
 from converter.importers.tflite.reader import Subgraph, read
@@ -15,8 +16,8 @@ from converter.ir.graph import Graph, Model, Value
 _FMK_TFLITE = 4
 
 
-def load(path: str) -> Model:
-    """The model of a .tflite file.
+def load(path: str, *, allow_custom: bool = False) -> Model:
+    """The model of a .tflite file. With ``allow_custom`` operators that cannot be converted become Custom nodes.
 
     Raises SourceFileError, SourceFormatError, InvalidGraphError, and UnsupportedError listing every operator
     that cannot be converted.
@@ -24,13 +25,13 @@ def load(path: str) -> Model:
     subgraphs = read(path)
     if not subgraphs:
         raise InvalidGraphError(f"{path}: the model has no graph")
-    graph, problems = _convert(subgraphs[0], path)
+    graph, problems = _convert(subgraphs[0], path, allow_custom)
     if problems:
         raise UnsupportedError(path, problems)
     return Model([graph], source=path, fmk=_FMK_TFLITE, channels_last=True)
 
 
-def _convert(subgraph: Subgraph, path: str) -> tuple[Graph, list[Problem]]:
+def _convert(subgraph: Subgraph, path: str, allow_custom: bool) -> tuple[Graph, list[Problem]]:
     graph = Graph("main")
     values: dict[int, Value] = {}
     for i in subgraph.inputs:
@@ -48,7 +49,8 @@ def _convert(subgraph: Subgraph, path: str) -> tuple[Graph, list[Problem]]:
         try:
             _map(context)
         except RefusedError as refused:
-            problems.append(context.problem(refused))
+            if not (allow_custom and context.emit_custom()):
+                problems.append(context.problem(refused))
         except (TypeError, ValueError, LookupError, ArithmeticError) as error:
             problems.append(Problem(context.name, op.op, f"its operands do not fit the operator ({error})."))
         for i in op.outputs:  # so that every later operator is still looked at
@@ -68,5 +70,5 @@ def _map(context: Context) -> None:
     if missing:
         raise RefusedError(f"tensor {missing[0]} is read before it is written")
     if op.op not in OPERATORS:
-        raise RefusedError("this operator has no counterpart in the .ms format.")
+        raise RefusedError("this operator is not supported.", suggestion=alternatives(op.op, OPERATORS))
     OPERATORS[op.op](context, **op.options)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from converter.errors import Problem
+from converter.importers.custom import custom_node
 from converter.importers.tflite.reader import Operator, Subgraph
 from converter.ir.graph import Graph, Value
 from lite_runtime.types import DataType
@@ -105,6 +106,20 @@ class Context:
             self.emit(separate, [self.add(op, inputs, **attrs)], **separate_attrs)
         else:
             raise RefusedError(f"fused activation {activation} is not offered", "fused_activation_function")
+
+    def emit_custom(self) -> bool:
+        """A Custom node with the operator's own inputs and options; False when it cannot be one."""
+        op = self.operator
+        results = [
+            (self._tensors[i].name or f"{self.name}_{k}", self._tensors[i].dtype, self._tensors[i].shape)
+            for k, i in enumerate(op.outputs)
+        ]
+        options = {**op.options, "custom_options": op.custom} if op.custom else op.options
+        if any(i not in self._values for i in op.inputs) or any(r[1] == DataType.UNKNOWN for r in results):
+            return False
+        values = custom_node(self.graph, self.name, op.op, self.inputs(), results, options)
+        self._values.update(zip(op.outputs, values))
+        return True
 
     def alias(self, value: Value) -> None:
         """The operator's only output is ``value`` itself."""

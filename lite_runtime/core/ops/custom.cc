@@ -38,6 +38,7 @@ class CustomOp : public Op {
     const auto* attr = node.attr<schema::Custom>();
     const std::string type = attr->type() == nullptr ? "" : attr->type()->str();
     if (!find_custom(type, custom_)) {
+      if (node.infer_only) return set_stated_types(node);
       node.unsupported("no custom operator '%s' is registered: register it before the model is built", type.c_str());
     }
     attributes_.clear();
@@ -72,6 +73,19 @@ class CustomOp : public Op {
   bool is_pure() const override { return false; }
 
  private:
+  // A converter need not know the operator: the file states what it gives.
+  static void set_stated_types(Node& node) {
+    for (size_t i = 0; i < node.out.size(); ++i) {
+      const TensorDef& stated = *node.out[i]->def;
+      // Scalars are stored like tensors of unknown rank.
+      if (stated.shape.rank() == 0 || dtype_size(stated.dtype) == 0) throw ValueUnknown{};
+      for (const int64_t dim : stated.shape) {
+        if (dim < 0) throw ValueUnknown{};
+      }
+      node.set_out(i, stated.dtype, stated.shape);
+    }
+  }
+
   void call(Node& node, lr_custom_function function, std::vector<lr_tensor>& outputs) {
     std::vector<lr_tensor> inputs;
     for (const Tensor* t : node.in) inputs.push_back(describe(*t));
