@@ -23,6 +23,7 @@ from converter.passes.legalize import (
     narrow_integers,
     separate_matmul_constants,
 )
+from converter.passes.lite_layout import keep_square_transposes, label_channels_last
 from converter.passes.manager import Pass, PassResult, Repeat, each_graph, run_passes
 from converter.passes.movements import merge_movements
 from converter.passes.no_ops import merge_views, remove_no_ops
@@ -88,6 +89,8 @@ _LAST = (
     Pass("separate constants of matrix products", each_graph(separate_matmul_constants)),
     Pass("distinct outputs", distinct_outputs, needs_types=True),
     Pass("explicit padding", each_graph(explicit_padding)),
+    Pass("label channels-last tensors", each_graph(label_channels_last), needs_types=True),
+    Pass("keep square transposes", each_graph(keep_square_transposes), needs_types=True),
     Pass("complete attributes", each_graph(complete_attributes)),
     Pass("drop unused nodes", _drop_unused),
 )

@@ -16,6 +16,7 @@ from converter.exporter import export
 from converter.ir.graph import Graph, Model, Value
 from converter.passes import optimize
 from converter.passes.fuse_activation import _FUSED, _FUSING
+from converter.passes.lite_layout import _CHANNELS_LAST
 from lite_runtime.types import DataType
 
 pytestmark = pytest.mark.interop
@@ -134,3 +135,62 @@ def test_activations_are_fused_only_where_they_are_honoured(tmp_path: Path) -> N
         net.add("Activation", make(), activation_type=activation) for make in makers.values() for activation in _FUSED
     ]
     same_answers(net, outputs, tmp_path, "general")
+
+
+# The Transpose, and what its Reshape's target is. All but the last leave the shape as it was.
+_SQUARE = {
+    "two of three": ((8, 8, 6), (1, 0, 2), (64, 6)),
+    "two of two": ((8, 8), (1, 0), (64,)),
+    "windows of an image": ((1, 4, 4, 4, 4, 6), (0, 1, 3, 2, 4, 5), (16, 16, 6)),
+    "channels first": ((1, 8, 8, 8), (0, 3, 1, 2), (8, 64)),
+    "sizes taken over": ((8, 8, 6), (1, 0, 2), (0, -1)),
+    "another shape": ((4, 8, 6), (1, 0, 2), (32, 6)),
+}
+
+
+@pytest.mark.parametrize("level", ["none", "general"])
+@pytest.mark.parametrize("case", _SQUARE)
+def test_transposes_that_leave_the_shape(case: str, level: str, tmp_path: Path) -> None:
+    shape, perm, target = _SQUARE[case]
+    net = Net(*shape)
+    turned = net.add("Transpose", net.add("Abs", net.x), ints(*perm))
+    same_answers(net, [net.add("Abs", net.add("Reshape", turned, ints(*target)))], tmp_path, level)
+
+
+def _window(net: Net, value: Value, op: str) -> Value:
+    conv = {"kernel_size": [1, 1], "stride": [1, 1], "dilation": [1, 1], "group": 1, "in_channel": 8, "out_channel": 4}
+    if op == "Conv2DFusion":
+        return net.add(op, value, floats(4, 1, 1, 8), **conv)
+    if op == "Conv2dTransposeFusion":
+        return net.add(op, value, floats(8, 1, 1, 4), **conv, output_paddings=[0, 0])
+    if op == "PReLUFusion":
+        return net.add(op, value, floats(8))
+    if op == "Resize":
+        sizes = {"new_height": 4, "new_width": 4, "coordinate_transform_mode": "ALIGN_CORNERS"}
+        return net.add(op, value, method="LINEAR", format="NHWC", **sizes)
+    if op in ("DepthToSpace", "SpaceToDepth"):
+        return net.add(op, value, block_size=2, format="NHWC")
+    return net.add(op, value, kernel_size=[2, 2], strides=[2, 2], pad=[0, 0, 0, 0], pad_mode="VALID", format="NHWC")
+
+
+@pytest.mark.parametrize("op", sorted(_CHANNELS_LAST))
+@pytest.mark.parametrize("way", ["a view", "two views", "a constant and a view", "rows of channels"])
+def test_channels_last_by_views(way: str, op: str, tmp_path: Path) -> None:
+    net = Net(1, 2, 2, 8)
+    value = net.add("Abs", net.add("Transpose", net.x, ints(0, 3, 1, 2)))
+    if way == "two views":
+        value = net.add("Abs", net.add("Reshape", value, ints(1, 8, 4)))
+    if way == "a constant and a view":
+        value = net.add("AddFusion", floats(1, 8, 2, 2), value)
+    if way == "rows of channels":
+        value = net.add("Transpose", net.add("Reshape", net.x, ints(1, 4, 8)), ints(0, 2, 1))
+    same_answers(net, [_window(net, net.add("Reshape", value, ints(1, 2, 2, 8)), op)], tmp_path, "none")
+
+
+def test_pooled_to_one_pixel(tmp_path: Path) -> None:
+    net = Net(1, 6, 6, 8)
+    value = net.add("Sqrt", net.add("Abs", net.add("Transpose", net.x, ints(0, 3, 1, 2))))
+    value = net.add("RealDiv", net.add("Reshape", value, ints(1, 4, 72)), floats(1, 4, 1))
+    value = net.add("ReduceFusion", net.add("Reshape", value, ints(1, 8, 6, 6)), ints(2, 3), keep_dims=True)
+    value = net.add("Transpose", value, ints(0, 2, 3, 1))
+    same_answers(net, [_window(net, value, "Conv2DFusion")], tmp_path, "general")
