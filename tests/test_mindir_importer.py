@@ -165,15 +165,6 @@ def test_doubtful_bytes_are_left_to_protobuf() -> None:
         assert split_weights(memoryview(data)) == (data, [])
 
 
-def test_three_dimensional_convolution_is_refused() -> None:
-    with pytest.raises(UnsupportedError) as caught:
-        load(DATA / "unsupported" / "c3.mindir")
-    (problem,) = caught.value.problems
-    assert problem.op == "Conv3D"
-    assert problem.node == "Default/c3d-Conv3d/Conv3D-op422"
-    assert "frame by frame" in problem.suggestion
-
-
 def test_all_problems_are_listed_at_once(tmp_path) -> None:
     """Renaming operators to ones that do not exist: every node is named, also those behind another."""
     model = message_class("ModelProto").FromString(find("v1/cnn").read_bytes())

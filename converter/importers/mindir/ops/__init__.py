@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from converter.importers.mindir.ops import arrays, elementwise, linear, norm, pool, recurrent, reduce, resize, sequence
+from converter.importers.mindir.ops import (
+    arrays,
+    conv3d,
+    elementwise,
+    linear,
+    norm,
+    pool,
+    recurrent,
+    reduce,
+    resize,
+    sequence,
+)
 
-__all__ = ["arrays", "elementwise", "linear", "norm", "pool", "recurrent", "reduce", "resize", "sequence"]
+__all__ = ["arrays", "conv3d", "elementwise", "linear", "norm", "pool", "recurrent", "reduce", "resize", "sequence"]

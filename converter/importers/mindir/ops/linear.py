@@ -160,14 +160,6 @@ def _output_paddings(
     return extra if any(extra) else None
 
 
-@op("Conv3D", "Conv3DTranspose", "Conv3DExt")
-def conv3d(b: Scope, *inputs: Any) -> Value:
-    raise Refusal(
-        "three-dimensional convolutions are not part of the .ms format.",
-        suggestion="Replace it by two-dimensional ones, frame by frame.",
-    )
-
-
 @op("MatMul", "BatchMatMul")
 def matmul(b: Scope, x: Value, y: Value, *, transpose_a: bool = False, transpose_b: bool = False) -> Value:
     return b.add("MatMulFusion", x, y, transpose_a=transpose_a, transpose_b=transpose_b)
