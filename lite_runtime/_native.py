@@ -1,7 +1,7 @@
 """The engine's C interface (``core/include/lite_runtime.h``) bound with ctypes, and thin classes over it.
 
-This is the only file that knows about pointers. It checks what would be unsafe (dtype, byte count,
-contiguity, use by two threads at once); shapes are checked by the engine and by ``model.py``.
+Only this file and ``_profile.py``, which extends it, know about pointers. It checks what would be unsafe (dtype,
+byte count, contiguity, use by two threads at once); shapes are checked by the engine and by ``model.py``.
 """
 
 from __future__ import annotations

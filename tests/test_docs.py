@@ -13,9 +13,10 @@ import pytest
 from support import DATA, PACKAGES, ROOT
 
 from converter import cli, errors
+from lite_runtime import benchmark
 from lite_runtime import errors as runtime_errors
 
-_PAGES = ("README.md", "docs/api.md", "docs/converter_lite.md", "docs/architecture.md")
+_PAGES = ("README.md", "docs/api.md", "docs/converter_lite.md", "docs/benchmark_lite.md", "docs/architecture.md")
 _BLOCK = re.compile(
     r"^(?P<note><!-- (?P<remark>.*?) -->\n)?```(?P<language>sh|python)\n(?P<text>.*?)^```$", re.M | re.S
 )
@@ -23,6 +24,7 @@ _BLOCK = re.compile(
 
 # A checkout that is built in place has no installed command.
 _PREPARE = """set -e
+command -v benchmark_lite >/dev/null || benchmark_lite() { "$PYTHON" -m lite_runtime.benchmark "$@"; }
 command -v converter_lite >/dev/null || converter_lite() { "$PYTHON" -m converter.cli "$@"; }
 """
 
@@ -57,6 +59,12 @@ def test_every_flag_is_documented() -> None:
     documented = re.findall(r"^\| `--(\w+)`", (ROOT / "docs" / "converter_lite.md").read_text(), re.M)
     options = {name for parameter in cli.typer.main.get_command(cli.app).params for name in parameter.opts}
     assert {f"--{name}" for name in documented} == options - {"--help"}
+
+
+def test_every_flag_of_benchmark_lite_is_documented() -> None:
+    documented = re.findall(r"^\| `--(\w+)`", (ROOT / "docs" / "benchmark_lite.md").read_text(), re.M)
+    options = {name for action in benchmark.parser()._actions for name in action.option_strings}
+    assert {f"--{name}" for name in documented} == options - {"-h", "--help"}
 
 
 def test_every_error_is_documented() -> None:

@@ -15,7 +15,7 @@ from support import DATA, ROOT, assert_close, channels_last, recorded
 import lite_runtime as mslite
 from converter import exporter
 from converter.ir.graph import Graph, Model
-from lite_runtime import _native
+from lite_runtime import _native, _profile
 from lite_runtime.errors import BY_STATUS
 
 CNN = DATA / "ms" / "cnn.ms"
@@ -548,7 +548,8 @@ def test_bindings_follow_the_header() -> None:
         name: len([a for a in arguments.split(",") if a.strip() not in ("", "void")])
         for name, arguments in re.findall(r"^LR_API [^;]*?\b(lr_\w+)\(([^)]*)\);", header, re.MULTILINE | re.DOTALL)
     }
-    assert declared == {name: len(arguments) for name, (_, arguments) in _native._SIGNATURES.items()}
+    signatures = {**_native._SIGNATURES, **_profile._SIGNATURES}
+    assert declared == {name: len(arguments) for name, (_, arguments) in signatures.items()}
 
 
 def test_one_version_everywhere() -> None:

@@ -1,8 +1,13 @@
+#include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <new>
+#include <numeric>
 
+#include "cost.h"
 #include "custom.h"
 #include "kernels/kernels.h"
+#include "kernels/tiers.h"
 #include "session.h"
 
 struct lr_model {
@@ -173,7 +178,7 @@ lr_status lr_session_set_input(lr_session* session, size_t index, const void* da
 lr_status lr_session_run(lr_session* session) {
   return guarded([&] {
     require(session != nullptr, "session must not be null");
-    session->session.run(nullptr);
+    session->session.run({});
   });
 }
 
@@ -198,7 +203,8 @@ lr_status lr_session_tensor(lr_session* session, size_t index, lr_tensor* tensor
 lr_status lr_session_run_observed(lr_session* session, lr_node_callback callback, void* user) {
   return guarded([&] {
     require(session != nullptr && callback != nullptr, "session and callback must not be null");
-    session->session.run([&](size_t index, const lr::Node& node, double seconds) {
+    lr::Observers observers;
+    observers.node = [&](size_t index, const lr::Node& node, double seconds) {
       std::vector<lr_tensor> outputs;
       for (size_t i = 0; i < node.out.size(); ++i) {
         outputs.push_back(describe(*node.out[i], session->session.definition(node.def->outputs[i]), true));
@@ -206,7 +212,87 @@ lr_status lr_session_run_observed(lr_session* session, lr_node_callback callback
       const int stop = callback(user, index, node.def->name.c_str(), lr::primitive_name(node.def->primitive),
                                 outputs.data(), outputs.size(), seconds);
       if (stop != 0) lr::fail(LR_ERROR_RUN, "stopped by the caller after node '%s'", node.def->name.c_str());
-    });
+    };
+    session->session.run(observers);
+  });
+}
+
+lr_status lr_session_run_timed(lr_session* session, lr_step_callback callback, void* user) {
+  return guarded([&] {
+    require(session != nullptr && callback != nullptr, "session and callback must not be null");
+    lr::Observers observers;
+    observers.step = [&](size_t index, const lr::Node& node, double seconds) {
+      lr_step step = {index,   node.def->name.c_str(), lr::primitive_name(node.def->primitive),
+                      seconds, lr::operations(node),   {}};
+      if (!node.out.empty()) {
+        step.output = describe(*node.out[0], session->session.definition(node.def->outputs[0]), true);
+      }
+      if (callback(user, &step) != 0) lr::fail(LR_ERROR_RUN, "stopped by the caller after node '%s'", step.name);
+    };
+    session->session.run(observers);
+  });
+}
+
+lr_status lr_session_memory(lr_session* session, lr_memory* memory) {
+  return guarded([&] {
+    require(session != nullptr && memory != nullptr, "session and memory must not be null");
+    lr::Model& model = session->session.model();
+    *memory = {model.constant_bytes(), model.packed_bytes(), session->session.arena_bytes()};
+  });
+}
+
+size_t lr_tier_count(void) {
+  size_t count;
+  lr::tiers(&count);
+  return count;
+}
+
+lr_status lr_tier_describe(size_t index, lr_tier* tier) {
+  return guarded([&] {
+    require(tier != nullptr && index < lr_tier_count(), "there is no such tier");
+    size_t count;
+    const lr::Tier& found = lr::tiers(&count)[index];
+    const lr::Kernels& table = *found.table;
+    const auto small = [](size_t value) { return static_cast<int32_t>(value); };
+    *tier = {table.tier,           found.available,      &table == &lr::kernels(), small(table.lanes),
+             small(table.gemm_mr), small(table.gemm_nr), small(table.gemm_i8_mr),  small(table.gemm_i8_nr)};
+  });
+}
+
+const char* lr_kernel_name(size_t index) {
+#define LR_NAME(name, ...) #name,
+#define LR_UNARY_NAME(name) "unary_" #name,
+#define LR_BINARY_NAME(name) "binary_" #name,
+#define LR_REDUCE_NAME(name) "reduce_" #name,
+  static const char* const names[] = {LR_OTHER_KERNELS(LR_NAME) LR_UNARY_KERNELS(LR_UNARY_NAME)
+                                          LR_BINARY_KERNELS(LR_BINARY_NAME) LR_REDUCE_KERNELS(LR_REDUCE_NAME)};
+#undef LR_NAME
+#undef LR_UNARY_NAME
+#undef LR_BINARY_NAME
+#undef LR_REDUCE_NAME
+  return index < sizeof names / sizeof names[0] ? names[index] : nullptr;
+}
+
+lr_status lr_measure_peak(int32_t threads, double seconds, double* operations_per_second) {
+  return guarded([&] {
+    require(operations_per_second != nullptr, "operations_per_second must not be null");
+    require(threads >= 1 && threads <= 256, "threads must be 1 to 256");
+    require(seconds > 0 && seconds <= 60, "seconds must be above 0 and at most 60");
+    using Clock = std::chrono::steady_clock;
+    constexpr size_t kRounds = 1 << 18;  // a millisecond or so
+    lr::ThreadPool pool(threads, {});
+    double best = 0;
+    const auto begin = Clock::now();
+    do {
+      std::vector<double> done(static_cast<size_t>(threads));
+      const auto start = Clock::now();
+      pool.run(threads, 1, [&](int64_t first, int64_t last, int) {
+        for (int64_t i = first; i < last; ++i) done[static_cast<size_t>(i)] = lr::kernels().multiply_add_f32(kRounds);
+      });
+      const std::chrono::duration<double> taken = Clock::now() - start;
+      best = std::max(best, std::accumulate(done.begin(), done.end(), 0.0) / taken.count());
+    } while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds);
+    *operations_per_second = best;
   });
 }
 

@@ -346,7 +346,8 @@ bool Frame::shape_known(uint32_t file_index) const {
   return slot.state == State::kStatic || slot.tensor.data != nullptr;
 }
 
-std::shared_ptr<const Closure> Frame::run(const NodeObserver& observer) {
+std::shared_ptr<const Closure> Frame::run(const Observers& observers) {
+  const bool timed = observers.node || observers.step;
   for (Slot& slot : slots_) {
     if (slot.state == State::kStatic) continue;
     slot.storage.reset();
@@ -354,7 +355,7 @@ std::shared_ptr<const Closure> Frame::run(const NodeObserver& observer) {
     slot.tensor.data = nullptr;
   }
   for (Step& step : steps_) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     if (ends_in_tail_call_ && &step == &steps_.back()) return closure_of(step, 0);
     if (step.kind != Kind::kOperator) {
       run_control(step);
@@ -363,20 +364,23 @@ std::shared_ptr<const Closure> Frame::run(const NodeObserver& observer) {
     } else if (!step.done) {
       guarded(step, [&] { run_operator(step); });
     }
-    if (observer) {
-      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-      if (step.absorbed != nullptr) {
-        step.absorbed->seconds = seconds.count();  // told of when its result is due
-      } else {
-        observer(step.node_index, step.node, seconds.count() + step.seconds);
-      }
-    }
+    if (timed) tell(observers, step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     for (uint32_t i : step.release) {
       slots_[i].storage.reset();
       slots_[i].closure.reset();
     }
   }
   return nullptr;
+}
+
+void Frame::tell(const Observers& observers, Step& step, double seconds) {
+  if (observers.step && !step.done) observers.step(step.node_index, step.node, seconds);
+  if (!observers.node) return;
+  if (step.absorbed != nullptr) {
+    step.absorbed->seconds = seconds;  // told of when its result is due
+  } else {
+    observers.node(step.node_index, step.node, seconds + step.seconds);
+  }
 }
 
 void Frame::run_operator(Step& step) {

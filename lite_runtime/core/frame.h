@@ -30,6 +30,14 @@ struct Closure {
 
 using NodeObserver = std::function<void(size_t node_index, const Node& node, double seconds)>;
 
+// Told of a run as it goes; without them nothing is measured.
+struct Observers {
+  // After each node, when its results are there; what another node did for it is in the time of the two.
+  NodeObserver node;
+  // After each node that does work, with its own time and that of what it took over.
+  NodeObserver step;
+};
+
 class Frame {
  public:
   Frame(SessionState& session, size_t graph);
@@ -42,7 +50,7 @@ class Frame {
   bool planned_for(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes) const;
 
   // Runs all nodes. When the graph ends in a tail call, its target is returned instead of outputs.
-  std::shared_ptr<const Closure> run(const NodeObserver& observer);
+  std::shared_ptr<const Closure> run(const Observers& observers);
 
   const GraphDef& graph() const { return *graph_; }
   Tensor& tensor(uint32_t file_index) { return slots_[local(file_index)].tensor; }
@@ -51,6 +59,7 @@ class Frame {
   bool shape_known(uint32_t file_index) const;
   // The input's memory, to be filled before run(); part of the plan.
   Tensor& input(size_t i) { return tensor(graph_->inputs[i]); }
+  size_t arena_bytes() const { return buffer_bytes(arena_); }
   // Output i with storage that outlives the frame's next run.
   OwnedTensor take_output(size_t i);
 
@@ -92,6 +101,7 @@ class Frame {
   bool try_absorb(size_t into, size_t later, uint32_t through, const Elementwise& what);
   void find_releases();
   void prepare_and_lay_out();
+  void tell(const Observers& observers, Step& step, double seconds);
   void run_operator(Step& step);
   void infer_and_run(Step& step);
   void share_or_copy_view(Step& step);

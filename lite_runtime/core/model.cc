@@ -197,12 +197,23 @@ static size_t memory_limit() {
   return wanted == 0 ? physical : std::min(wanted, physical);
 }
 
+// Frees a buffer, and remembers its size.
+struct Release {
+  size_t bytes;
+  void operator()(void* data) const { std::free(data); }
+};
+
 Buffer allocate_buffer(size_t bytes) {
   static const size_t limit = memory_limit();
   const size_t size = static_cast<size_t>(round_up(static_cast<int64_t>(bytes) + 1, kAlignment));
   void* data = size > limit ? nullptr : std::aligned_alloc(kAlignment, size);
   if (data == nullptr) fail(LR_ERROR_MEMORY, "%zu bytes of memory cannot be had", bytes);
-  return Buffer(data, std::free);
+  return Buffer(data, Release{bytes});
+}
+
+size_t buffer_bytes(const Buffer& buffer) {
+  const Release* release = std::get_deleter<Release>(buffer);
+  return release == nullptr ? 0 : release->bytes;
 }
 
 int quantized_axis(const NodeDef& node, size_t input, const TensorDef& weight) {
@@ -284,6 +295,19 @@ Buffer Model::packed(const std::string& key, const std::function<Buffer()>& make
     release_pages();  // one by one, so that the file and its packed copy are never in memory together
   }
   return buffer;
+}
+
+size_t Model::packed_bytes() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  size_t bytes = 0;
+  for (const auto& [key, buffer] : packed_) bytes += buffer_bytes(buffer);
+  return bytes;
+}
+
+size_t Model::constant_bytes() const {
+  size_t bytes = 0;
+  for (const TensorDef& tensor : tensors_) bytes += tensor.is_const() ? tensor.bytes : 0;
+  return bytes;
 }
 
 std::shared_ptr<Model> load_model_file(const std::string& path) {

@@ -59,7 +59,8 @@ struct GraphDef {
 
 // Memory for one packed weight, 64-byte aligned.
 using Buffer = std::shared_ptr<void>;
-Buffer allocate_buffer(size_t bytes);  // throws LR_ERROR_MEMORY
+Buffer allocate_buffer(size_t bytes);       // throws LR_ERROR_MEMORY
+size_t buffer_bytes(const Buffer& buffer);  // as asked for; 0 for null and for memory from elsewhere
 
 class Model {
  public:
@@ -80,6 +81,8 @@ class Model {
   // Returns the buffer stored under key, making it with `make` the first time: sessions share packed
   // weights. The key names the node, the layout and everything the layout depends on.
   Buffer packed(const std::string& key, const std::function<Buffer()>& make);
+  size_t packed_bytes();          // of all buffers kept by packed()
+  size_t constant_bytes() const;  // of all constants, as operators see them
 
  private:
   std::shared_ptr<void> owner_;

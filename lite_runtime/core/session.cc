@@ -117,7 +117,7 @@ std::vector<OwnedTensor> SessionState::call(std::shared_ptr<const Closure> closu
       std::memcpy(frame->input(i).data, arguments[i].tensor.data, arguments[i].tensor.bytes());
     }
     arguments.clear();
-    closure = frame->run(nullptr);
+    closure = frame->run({});
     std::vector<OwnedTensor> results;
     if (closure == nullptr) {
       for (size_t i = 0; i < frame->graph().outputs.size(); ++i) results.push_back(frame->take_output(i));
@@ -187,10 +187,18 @@ void Session::set_input(size_t index, const void* data, size_t bytes) {
   if (bytes > 0) std::memcpy(input.data, data, bytes);
 }
 
-void Session::run(const NodeObserver& observer) {
+size_t Session::arena_bytes() const {
+  size_t bytes = main_.arena_bytes();
+  for (const auto& frames : state_.idle_frames) {
+    for (const auto& frame : frames) bytes += frame->arena_bytes();
+  }
+  return bytes;
+}
+
+void Session::run(const Observers& observers) {
   if (infer_only_) fail(LR_ERROR_ARGUMENT, "a session made for shape inference cannot run");
   if (!ready_) fail(LR_ERROR_SHAPE, "the model has inputs of unknown shape: resize it first");
-  main_.run(observer);
+  main_.run(observers);
 }
 
 }  // namespace lr

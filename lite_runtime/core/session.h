@@ -41,7 +41,9 @@ class Session {
 
   void resize(const std::vector<Shape>& shapes);
   void set_input(size_t index, const void* data, size_t bytes);
-  void run(const NodeObserver& observer);
+  void run(const Observers& observers);
+  size_t arena_bytes() const;  // of the main graph and of the sub-graphs run so far
+  Model& model() { return *state_.model; }
   bool ready() const { return ready_; }  // all input shapes are known
 
  private:

@@ -104,6 +104,43 @@ typedef int (*lr_node_callback)(void* user, size_t node_index, const char* name,
                                 const lr_tensor* outputs, size_t output_count, double seconds);
 LR_API lr_status lr_session_run_observed(lr_session* session, lr_node_callback callback, void* user);
 
+/* Called after each node of the main graph that does work, with its own time and that of the element-wise node
+ * it took over, if any. Return 0 to go on, anything else to stop the run with LR_ERROR_RUN. */
+typedef struct lr_step {
+  size_t node_index;
+  const char* name;
+  const char* op;
+  double seconds;
+  double operations; /* two per multiply-add of a convolution or matrix product, by its formula; 0 elsewhere */
+  lr_tensor output;  /* the first */
+} lr_step;
+typedef int (*lr_step_callback)(void* user, const lr_step* step);
+LR_API lr_status lr_session_run_timed(lr_session* session, lr_step_callback callback, void* user);
+
+/* Bytes that a session needs. The model's are shared by all its sessions. */
+typedef struct lr_memory {
+  size_t constants; /* the model's, most of them pages of its file */
+  size_t packed;    /* the model's weights in the layout of this CPU's kernels */
+  size_t arena;     /* tensors and scratch memory of the session's graphs */
+} lr_memory;
+LR_API lr_status lr_session_memory(lr_session* session, lr_memory* memory);
+
+/* The instruction-set tiers of this build, best first. */
+typedef struct lr_tier {
+  const char* name;
+  int32_t available;                     /* on this CPU */
+  int32_t chosen;                        /* the one in use */
+  int32_t lanes;                         /* floats in a vector */
+  int32_t gemm_rows, gemm_columns;       /* tile of the float matrix product */
+  int32_t gemm_i8_rows, gemm_i8_columns; /* of the integer one */
+} lr_tier;
+LR_API size_t lr_tier_count(void);
+LR_API lr_status lr_tier_describe(size_t index, lr_tier* tier);
+/* Names of the kernels every tier has; NULL from the first index without one. */
+LR_API const char* lr_kernel_name(size_t index);
+/* The most float operations per second that the multiply-add units were seen to do in about `seconds`. */
+LR_API lr_status lr_measure_peak(int32_t threads, double seconds, double* operations_per_second);
+
 /* Operators of the model's author: a Custom node of the given type is inferred and computed by these
  * functions. Sub-graphs and sessions of any thread may call them; each returns 0, or anything else after
  * lr_custom_fail. Registering a type again replaces it for sessions created later. */

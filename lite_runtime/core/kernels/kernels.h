@@ -161,6 +161,7 @@ struct BinaryI8 {
 //   gemm_i8, gemm_i8_f32, depthwise_i8, add_i8, mul_i8  see the structs; z may equal x or y
 //   quantize_i8      y[i] = quantised x[i] / scale; not-a-number becomes the zero point
 //   dequantize_i8    y[i] = (x[i] - zero) * scale
+//   multiply_add_f32  rounds of independent multiply-adds on registers; returns the operations done
 //   winograd_input_f32, winograd_output_f32: the transforms of convolution as F(4x4, 3x3), see their arguments
 #define LR_OTHER_KERNELS(X)                                                                                           \
   X(gemm_f32, void, (const GemmF32& g))                                                                               \
@@ -186,7 +187,8 @@ struct BinaryI8 {
   X(quantize_i8, void, (const float* x, int8_t* y, size_t n, float scale, int32_t zero))                              \
   X(dequantize_i8, void, (const int8_t* x, float* y, size_t n, float scale, int32_t zero))                            \
   X(add_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))                         \
-  X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))
+  X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))                         \
+  X(multiply_add_f32, double, (size_t rounds))
 
 struct Kernels {
   const char* tier;
