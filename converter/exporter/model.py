@@ -37,7 +37,7 @@ def assemble(model: Model, stand_ins: Mapping[Value, tuple[int, ...]]) -> tuple[
     expected = _expected_size(model, values, stand_ins)
     if expected > MAX_FILE_BYTES:
         raise OutputError(f"{model.source}: the model needs {expected} bytes, a .ms file holds less than 2 GiB")
-    writer = TableWriter(expected)
+    writer = TableWriter(expected, model.source)
     formats: dict[Value, str] = {}
     for graph in model.graphs:
         tensor_formats(graph, formats)

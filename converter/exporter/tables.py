@@ -23,8 +23,9 @@ class TableWriter:
     or equal to its default is not written. Same calls, same bytes.
     """
 
-    def __init__(self, expected_size: int) -> None:
+    def __init__(self, expected_size: int, source: str = "") -> None:
         self._builder = flatbuffers.Builder(expected_size)
+        self._source = source
         self._schema = schema()
 
     def table(self, name: str, values: Mapping[str, Any]) -> int:
@@ -101,7 +102,9 @@ class TableWriter:
         try:
             array = np.array(numbers, dtype)
         except OverflowError:
-            raise InvalidGraphError(f"{f.name} {list(value)[:8]}: the .ms format holds {dtype} there") from None
+            raise InvalidGraphError(
+                f"{self._source}: {f.name} {list(value)[:8]} is out of range: the .ms format holds {dtype} there"
+            ) from None
         return int(self._builder.CreateNumpyVector(array))
 
 

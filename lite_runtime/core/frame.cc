@@ -22,7 +22,7 @@ bool truth(const Tensor& t) {
   return std::any_of(bytes, bytes + t.bytes(), [](uint8_t byte) { return byte != 0; });
 }
 
-// An operator with nothing to write does not run: beside a dimension of 0 the others may be absurdly large.
+// An operator with nothing to write is neither prepared nor run: beside a dimension of 0 others may be absurdly large.
 bool writes_nothing(const Node& node) {
   return std::all_of(node.out.begin(), node.out.end(), [](const Tensor* t) { return t->count() == 0; });
 }
@@ -178,7 +178,7 @@ void Frame::compute_now(Step& step) {
     step.node.out[0]->data = step.node.in[0]->data;
   } else {
     step.node.running = true;
-    step.op->prepare(step.node);
+    if (!writes_nothing(step.node)) step.op->prepare(step.node);
     for (uint32_t i : step.out) {
       Slot& slot = slots_[i];
       slot.storage = allocate_buffer(slot.tensor.bytes());
@@ -297,7 +297,8 @@ void Frame::prepare_and_lay_out() {
   for (size_t s = 0; s < end; ++s) {
     Step& step = steps_[s];
     if (step.at_run_time || step.done) continue;
-    guarded(step, [&] { step.op->prepare(step.node); });
+    const bool idle = writes_nothing(step.node);
+    if (!idle) guarded(step, [&] { step.op->prepare(step.node); });
     for (size_t k = 0; k < step.out.size(); ++k) {
       const uint32_t out = step.out[k];
       const size_t last = arena.last_use[out];
@@ -318,7 +319,7 @@ void Frame::prepare_and_lay_out() {
       }
       arena.block_of[out] = block >= 0 ? block : arena.add(bytes, s, last);
     }
-    step.done = step.done || writes_nothing(step.node);
+    step.done = step.done || idle;
     if (step.node.scratch_bytes > 0) step.scratch_block = arena.add(step.node.scratch_bytes, s, s);
   }
 
@@ -416,7 +417,7 @@ void Frame::infer_and_run(Step& step) {
   std::vector<Shape> shapes;
   for (const Tensor* t : step.node.in) shapes.push_back(t->shape);
   for (const Tensor* t : step.node.out) shapes.push_back(t->shape);
-  if (shapes != step.prepared_for) {
+  if (shapes != step.prepared_for && !writes_nothing(step.node)) {
     step.op->prepare(step.node);
     step.prepared_for = std::move(shapes);
   }

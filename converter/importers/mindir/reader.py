@@ -24,6 +24,7 @@ from google.protobuf.message import DecodeError
 from converter.errors import DecryptError, SourceFileError, SourceFormatError, UsageError
 from converter.importers.mindir.proto import Message, message_class
 from converter.importers.mindir.wire import split_weights
+from converter.importers.text import check_text
 
 MAX_IR_VERSION = 3
 
@@ -142,24 +143,12 @@ def parse(message: str, data: bytes | memoryview, path: str, package: str = "min
     """Parses a message; anything protobuf rejects is a SourceFormatError."""
     try:
         parsed = message_class(message, package).FromString(bytes(data))
-        _check_text(parsed)
+        check_text(parsed)
         return parsed
     except (DecodeError, ValueError) as error:
         raise SourceFormatError(
             f"{path}: this is not a {_KINDS[package]} file, or it is truncated or damaged ({error})"
         ) from error
-
-
-def _check_text(message: Message) -> None:
-    """Raises ValueError for a string that is not UTF-8: protobuf hands it over as bytes."""
-    for field, value in message.ListFields():
-        if field.type not in (field.TYPE_MESSAGE, field.TYPE_STRING):
-            continue
-        for item in [value] if isinstance(value, (str, bytes)) or hasattr(value, "ListFields") else value:
-            if isinstance(item, bytes):
-                raise ValueError(f"the text {item[:40]!r} in field {field.full_name} is not UTF-8")
-            if field.type == field.TYPE_MESSAGE:
-                _check_text(item)
 
 
 def _decrypted(data: memoryview, path: Path, decrypt: Decryption) -> bytes:

@@ -79,12 +79,12 @@ def _all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
 
 
 def _values_stay_small(graph: GraphProto) -> bool:
-    """Whether inference may follow values too: it has no limit of its own when they double again and again."""
+    """Whether inference may follow values too: it sets no limit to Range, nor to vectors that double."""
     sizes = {t.name: math.prod(t.dims) for t in graph.initializer if len(t.dims) == 1}
     for node in graph.node:
         inputs = [sizes.get(name, 1) for name in node.input]
         size = sum(inputs) if node.op_type == "Concat" else max(inputs, default=1)
-        if node.op_type == "Concat" and size > _PROPAGATED_ELEMENTS:
+        if node.op_type == "Range" or (node.op_type == "Concat" and size > _PROPAGATED_ELEMENTS):
             return False
         sizes.update(dict.fromkeys(node.output, size))
     return True

@@ -13,7 +13,8 @@ from onnx import ModelProto, TensorProto, defs
 
 from converter.errors import Problem, SourceFileError, SourceFormatError, UnsupportedError
 from converter.importers.onnx.tensors import to_array
-from converter.importers.onnx.wire import WireError, split
+from converter.importers.onnx.wire import split
+from converter.importers.text import check_text
 
 OLDEST_OPSET = 7
 
@@ -45,7 +46,8 @@ def read(path: str | Path) -> OnnxFile:
     try:
         skeleton, raw = split(_mapped(Path(path)))
         model = ModelProto.FromString(skeleton)
-    except (WireError, DecodeError) as error:
+        check_text(model)
+    except (DecodeError, ValueError) as error:
         raise SourceFormatError(f"{source}: not an ONNX model, or a damaged one ({error})") from error
     opsets = _opsets(source, model)
     weights: dict[str, np.ndarray | None] = {}
