@@ -178,7 +178,7 @@ void Frame::compute_now(Step& step) {
     step.node.out[0]->data = step.node.in[0]->data;
   } else {
     step.node.running = true;
-    if (!writes_nothing(step.node)) step.op->prepare(step.node);
+    prepare(step);
     for (uint32_t i : step.out) {
       Slot& slot = slots_[i];
       slot.storage = allocate_buffer(slot.tensor.bytes());
@@ -279,6 +279,14 @@ class Arena {
   std::vector<Block> blocks;
 };
 
+void Frame::prepare(Step& step) {
+  if (writes_nothing(step.node)) return;
+  // Operators size tables of their own by these.
+  for (const Tensor* t : step.node.in) require_memory(t->bytes());
+  for (const Tensor* t : step.node.out) require_memory(t->bytes());
+  step.op->prepare(step.node);
+}
+
 void Frame::prepare_and_lay_out() {
   const size_t end = steps_.size();
   Arena arena(slots_.size());
@@ -297,8 +305,7 @@ void Frame::prepare_and_lay_out() {
   for (size_t s = 0; s < end; ++s) {
     Step& step = steps_[s];
     if (step.at_run_time || step.done) continue;
-    const bool idle = writes_nothing(step.node);
-    if (!idle) guarded(step, [&] { step.op->prepare(step.node); });
+    guarded(step, [&] { prepare(step); });
     for (size_t k = 0; k < step.out.size(); ++k) {
       const uint32_t out = step.out[k];
       const size_t last = arena.last_use[out];
@@ -319,7 +326,7 @@ void Frame::prepare_and_lay_out() {
       }
       arena.block_of[out] = block >= 0 ? block : arena.add(bytes, s, last);
     }
-    step.done = step.done || idle;
+    step.done = step.done || writes_nothing(step.node);
     if (step.node.scratch_bytes > 0) step.scratch_block = arena.add(step.node.scratch_bytes, s, s);
   }
 
@@ -417,8 +424,8 @@ void Frame::infer_and_run(Step& step) {
   std::vector<Shape> shapes;
   for (const Tensor* t : step.node.in) shapes.push_back(t->shape);
   for (const Tensor* t : step.node.out) shapes.push_back(t->shape);
-  if (shapes != step.prepared_for && !writes_nothing(step.node)) {
-    step.op->prepare(step.node);
+  if (shapes != step.prepared_for) {
+    prepare(step);
     step.prepared_for = std::move(shapes);
   }
   if (step.op->is_view()) {

@@ -100,6 +100,7 @@ class Frame {
   void absorb_elementwise();
   bool try_absorb(size_t into, size_t later, uint32_t through, const Elementwise& what);
   void find_releases();
+  void prepare(Step& step);
   void prepare_and_lay_out();
   void tell(const Observers& observers, Step& step, double seconds);
   void run_operator(Step& step);

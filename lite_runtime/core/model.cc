@@ -203,11 +203,20 @@ struct Release {
   void operator()(void* data) const { std::free(data); }
 };
 
-Buffer allocate_buffer(size_t bytes) {
+[[noreturn]] static void out_of_memory(size_t bytes) {
+  fail(LR_ERROR_MEMORY, "%zu bytes of memory cannot be had", bytes);
+}
+
+void require_memory(size_t bytes) {
   static const size_t limit = memory_limit();
+  if (bytes >= limit) out_of_memory(bytes);
+}
+
+Buffer allocate_buffer(size_t bytes) {
+  require_memory(bytes);
   const size_t size = static_cast<size_t>(round_up(static_cast<int64_t>(bytes) + 1, kAlignment));
-  void* data = size > limit ? nullptr : std::aligned_alloc(kAlignment, size);
-  if (data == nullptr) fail(LR_ERROR_MEMORY, "%zu bytes of memory cannot be had", bytes);
+  void* data = std::aligned_alloc(kAlignment, size);
+  if (data == nullptr) out_of_memory(bytes);
   return Buffer(data, Release{bytes});
 }
 

@@ -60,6 +60,7 @@ struct GraphDef {
 // Memory for one packed weight, 64-byte aligned.
 using Buffer = std::shared_ptr<void>;
 Buffer allocate_buffer(size_t bytes);       // throws LR_ERROR_MEMORY
+void require_memory(size_t bytes);          // throws LR_ERROR_MEMORY when one allocation may not be as large
 size_t buffer_bytes(const Buffer& buffer);  // as asked for; 0 for null and for memory from elsewhere
 
 class Model {

@@ -5,6 +5,7 @@ A few seconds for each format, always the same cases first; with ``-m fuzz`` ten
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from support import DATA, ROOT
 
 _LONG, _SHORT = 600, 6
 ATTACKS = ROOT / "tests" / "attacks"
+PROGRAM = ROOT / "tests" / "fuzz" / "importer.py"
 
 
 def sources(suffix: str) -> list[Path]:
@@ -29,14 +31,20 @@ def sources(suffix: str) -> list[Path]:
 _SLOW = {"constant_expanded_again_and_again", "branches_inside_branches"}
 
 
+def last_case(folder: Path) -> str:
+    """The bytes that were at work, to make the case again."""
+    return "".join(f"{path} {path.read_bytes().hex()[:6000]}\n" for path in folder.glob("case.*"))
+
+
 def fuzz(suffix: str, seconds: float, seed: int, folder: Path) -> None:
-    command = [sys.executable, str(ROOT / "tests" / "fuzz" / "importer.py"), suffix, str(seconds), str(seed)]
-    done = subprocess.run([*command, str(folder), *map(str, sources(suffix))], capture_output=True, text=True)
-    case = folder / f"case.{suffix}"
-    what = (
-        f"seed {seed}: exit code {done.returncode} with {case}\n{case.read_bytes().hex()[:6000]}\n{done.stderr[-4000:]}"
+    path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(PROGRAM.parent)])
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), suffix, str(seconds), str(seed), str(folder), *map(str, sources(suffix))],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
     )
-    assert done.returncode == 0, what
+    assert done.returncode == 0, f"seed {seed}, {suffix}: {last_case(folder)}exit code {done.returncode}\n{done.stderr}"
     converted, refused = map(int, done.stdout.split()[-2:])
     assert converted + refused > 0
     print(f"{suffix}: {converted} converted, {refused} refused")

@@ -115,7 +115,7 @@ LR_INLINE vf to_float(vi a) { return {_mm_cvtepi32_ps(a.v)}; }
 
 LR_INLINE vf load_part(const float* p, size_t n) {
   if (n == 1) return {_mm_load_ss(p)};
-  const __m128 two = _mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(p)));
+  const __m128 two = _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
   return {n == 2 ? two : _mm_movelh_ps(two, _mm_load_ss(p + 2))};
 }
 LR_INLINE void store_part(float* p, vf a, size_t n) {
