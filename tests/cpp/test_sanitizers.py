@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cpp_build import assert_all_passed, build
+from cpp_build import assert_all_passed, build, model_arguments
 
 
 def _require(sanitizers: str, folder: Path) -> None:
@@ -27,12 +27,16 @@ def _require(sanitizers: str, folder: Path) -> None:
         pytest.skip(f"programs with -fsanitize={sanitizers} do not start here: {ran.stderr.strip()[-200:]}")
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize(
     ("sanitizers", "programs"),
     [("address,undefined", ["kernel_test", "thread_pool_test"]), ("thread", ["thread_pool_test"])],
 )
 def test_nothing_found(tmp_path: Path, sanitizers: str, programs: list[str]) -> None:
     _require(sanitizers, tmp_path)
-    folder = build(f"tests-{sanitizers.replace(',', '-')}", programs, f"-DLITE_RUNTIME_SANITIZE={sanitizers}")
+    options = f"-DLITE_RUNTIME_SANITIZE={sanitizers}"
+    folder = build(f"tests-{sanitizers.replace(',', '-')}", [*programs, "model_test"], options)
     for program in programs:
         assert_all_passed([str(folder / program)])
+    for model in ["cnn", "tenc", "lstm", "multi"]:
+        assert_all_passed([str(folder / "model_test"), *model_arguments(model, tmp_path, threads=2)])
