@@ -132,6 +132,7 @@ class ByteReader {
   template <class T>
   void copy(T* out, size_t count) {
     if (count > (size_ - at_) / sizeof(T)) damaged("the table ends early");
+    if (count == 0) return;  // an empty table has no address
     std::memcpy(out, data_ + at_, count * sizeof(T));
     at_ += count * sizeof(T);
   }
