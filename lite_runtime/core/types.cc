@@ -60,17 +60,18 @@ void Shape::erase(int at) {
 }
 
 int64_t Shape::count(int first, int last) const {
-  int64_t n = 1;
+  int64_t n = 1;  // of the dimensions that are not zero: operators multiply some of them to strides
+  bool empty = false;
   for (int i = first; i < last; ++i) {
     if (dims_[i] < 0) fail(LR_ERROR_SHAPE, "shape %s has an unknown dimension", str().c_str());
-    if (dims_[i] > kMaxCount) fail(LR_ERROR_MEMORY, "shape %s has too many elements", str().c_str());
-  }
-  for (int i = first; i < last; ++i) {
-    if (dims_[i] == 0) return 0;
+    if (dims_[i] == 0) {
+      empty = true;
+      continue;
+    }
     if (n > kMaxCount / dims_[i]) fail(LR_ERROR_MEMORY, "shape %s has too many elements", str().c_str());
     n *= dims_[i];
   }
-  return n;
+  return empty ? 0 : n;
 }
 
 bool Shape::operator==(const Shape& other) const {
