@@ -140,6 +140,7 @@ void Frame::reset(const std::vector<DType>& dtypes, const std::vector<Shape>& sh
     slot.tensor.dtype = dtypes[i];
     slot.tensor.shape = shapes[i];
     const bool known = std::all_of(shapes[i].begin(), shapes[i].end(), [](int64_t dim) { return dim >= 0; });
+    if (known) shapes[i].count();  // refuses absurd sizes
     slot.state = known ? State::kStatic : State::kRunTime;
   }
 }
