@@ -92,7 +92,13 @@ def store_as_float16(model: Model) -> list[str]:
     limit = float(np.finfo(np.float16).max)
     for graph in model.graphs:
         for value in graph.values():
-            if value.data is None or value.data.dtype != np.float32 or value.quant or graph.is_output(value):
+            if (
+                value.data is None
+                or value.variable
+                or value.data.dtype != np.float32
+                or value.quant
+                or graph.is_output(value)
+            ):
                 continue
             finite = value.data[np.isfinite(value.data)]
             largest = float(np.abs(finite).max(initial=0))

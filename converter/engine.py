@@ -97,7 +97,11 @@ def _infer_graph(model: Model) -> None:
 def _inferred(model: Model, probe: int) -> dict[Value, tuple[DataType, Shape]]:
     """dtype and shape of each value when every unknown input dimension is ``probe``."""
     inputs = {v: tuple(probe if d < 0 else d for d in v.shape or ()) for v in model.main.inputs}
-    opened = {v: v.shape or () for v in model.main.values() if v.data is not None and v.data.nbytes > _OPEN_BYTES}
+    opened = {
+        v: v.shape or ()
+        for v in model.main.values()
+        if v.data is not None and v.is_const and v.data.nbytes > _OPEN_BYTES
+    }
     data, index = assemble(model, {**inputs, **opened})
     try:
         tensors = _native.Session(_native.Model.from_buffer(data), threads=1, infer_only=True).tensors()

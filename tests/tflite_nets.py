@@ -36,7 +36,11 @@ class Const:
 
 @dataclass
 class Case:
-    """One operator: its operands (arrays are graph inputs), options, and the dtypes of its results."""
+    """One operator: its operands (arrays are graph inputs), options, and the dtypes of its results.
+
+    ``quantization`` gives tensors (x0, const1, y0: the operand's or result's number) their scales and zero point;
+    the channels of several scales lie along the first dimension, or the last when the zero point is None.
+    """
 
     op: str
     operands: Sequence[np.ndarray | Const]
@@ -44,6 +48,7 @@ class Case:
     results: Sequence[Any] = (np.float32,)
     options_type: str = ""
     version: int = 1
+    quantization: dict[str, tuple[Any, int | None]] = field(default_factory=dict)
 
     @property
     def inputs(self) -> list[np.ndarray]:
@@ -70,6 +75,12 @@ def build(case: Case, shapes: Sequence[Sequence[int]] | None = None) -> bytes:
             buffer.data = np.frombuffer(data.tobytes(), np.uint8)
             t.buffer = len(model.buffers)
             model.buffers.append(buffer)
+        if name in case.quantization:
+            scale, zero = case.quantization[name]
+            t.quantization = fb.QuantizationParametersT()
+            t.quantization.scale = np.atleast_1d(np.asarray(scale, np.float32))
+            t.quantization.zeroPoint = np.full(len(t.quantization.scale), zero or 0, np.int64)
+            t.quantization.quantizedDimension = len(shape) - 1 if zero is None else 0
         graph.tensors.append(t)
         return len(graph.tensors) - 1
 
@@ -100,13 +111,14 @@ def build(case: Case, shapes: Sequence[Sequence[int]] | None = None) -> bytes:
     return bytes(builder.Output())
 
 
-def litert(data: bytes | str, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+def litert(
+    data: bytes | str, inputs: Sequence[np.ndarray], kernels: Any = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+) -> list[np.ndarray]:
     """LiteRT's answers; for the bytes of a model by its own kernels rather than a delegate's."""
     if isinstance(data, str):
         interpreter = Interpreter(data)
     else:
-        own_kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        interpreter = Interpreter(model_content=data, experimental_op_resolver_type=own_kernels)
+        interpreter = Interpreter(model_content=data, experimental_op_resolver_type=kernels)
     interpreter.allocate_tensors()
     for detail, x in zip(interpreter.get_input_details(), inputs):
         interpreter.set_tensor(detail["index"], x)

@@ -74,7 +74,7 @@ def _indexed_values(model: Model) -> dict[Value, int]:
         defined: set[Value] = set(graph.inputs)
         for node in graph.nodes:
             for value in node.inputs:
-                if not value.is_const and value not in defined:
+                if value.data is None and value not in defined:
                     raise InvalidGraphError(
                         f"{model.source}: {node.op} '{node.name}' in graph '{graph.name}' reads '{value.name}' "
                         "before any node has made it"
@@ -110,7 +110,7 @@ def _unique_names(model: Model, values: dict[Value, int]) -> dict[Value, str]:
 
 
 def _tensor(value: Value, name: str, layout: str, stand_ins: Mapping[Value, tuple[int, ...]]) -> dict[str, Any]:
-    constant = value.is_const and value not in stand_ins
+    constant = value.data is not None and value not in stand_ins
     is_input = value.producer is None and not constant
     dims = stand_ins.get(value, value.shape)
     if dims is not None and (len(dims) == 0 or (min(dims) < 0 and not is_input)):

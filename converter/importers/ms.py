@@ -213,10 +213,12 @@ class _ModelBuilder:
             node.add_input(self._pick(i, f"{op} '{name}'"))
         for i in table.get("outputIndex", []):
             value = self._pick(i, f"{op} '{name}'")
-            if value.is_const or value.producer is not None:
+            if value.data is not None or value.producer is not None:
                 raise self._invalid(f"{op} '{name}' writes tensor {i}, which is a constant or another node's result")
             value.producer = node
             node.outputs.append(value)
+        if op == "Assign" and node.inputs and node.inputs[0].data is not None:
+            node.inputs[0].variable = True
         graph.nodes.append(node)
 
     def _pick(self, index: int, where: str) -> Value:

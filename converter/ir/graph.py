@@ -8,7 +8,7 @@ At every stage the graph can be exported, run and compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -43,6 +43,8 @@ class Value:
         dtype: element type.
         shape: see ``Shape``.
         data: the value of a constant, else None. May be a read-only memory map; never modify in place.
+        variable: ``data`` is not fixed but what a tensor holds that keeps its value from run to run: nodes
+            read what the last run left there, an Assign node (variable, new value) writes it.
         quant: quantisation parameters, one or one per channel; empty for plain tensors.
         compression: how a constant is stored (WeightQuantCompressType); ``data`` then holds the stored
             bytes, ``dtype`` and ``shape`` are those of the stored integers or decoded floats.
@@ -50,7 +52,7 @@ class Value:
         uses: the (node, input index) pairs that read it. Graph outputs do not count as uses.
     """
 
-    __slots__ = ("compression", "data", "dtype", "name", "producer", "quant", "shape", "uses")
+    __slots__ = ("compression", "data", "dtype", "name", "producer", "quant", "shape", "uses", "variable")
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Value:
         self.dtype = dtype
         self.shape = shape
         self.data = data
+        self.variable = False
         self.quant: list[QuantParam] = []
         self.compression = "NONE"
         self.producer: Node | None = None
@@ -70,7 +73,7 @@ class Value:
 
     @property
     def is_const(self) -> bool:
-        return self.data is not None
+        return self.data is not None and not self.variable
 
     @property
     def rank(self) -> int | None:
@@ -190,6 +193,12 @@ class Graph:
         self.nodes.append(node)
         return node
 
+    def variable(self, name: str, initial: np.ndarray) -> Value:
+        """A new variable, which holds ``initial`` when a model is loaded."""
+        value = self.constant(name, initial)
+        value.variable = True
+        return value
+
     def is_output(self, value: Value) -> bool:
         return any(value is output for output in self.outputs)
 
@@ -205,7 +214,7 @@ class Graph:
         stack = [node]
         while stack:
             node = stack.pop()
-            if node.dead or any(v.uses or self.is_output(v) for v in node.outputs):
+            if node.dead or node.op == "Assign" or any(v.uses or self.is_output(v) for v in node.outputs):
                 continue
             node.dead = True
             producers = [v.producer for v in node.inputs if v.producer is not None]
@@ -213,7 +222,8 @@ class Graph:
             stack.extend(producers)
 
     def cleanup(self) -> None:
-        """Drops nodes whose results nobody uses and puts the rest into execution order (stable).
+        """Drops nodes whose results nobody uses and puts the rest into execution order (stable): after
+        what they read, and a variable's Assign after everything that reads what it held before.
 
         Raises ValueError when the nodes form a cycle.
         """
@@ -229,7 +239,7 @@ class Graph:
                 if done.get(node):
                     stack.pop()
                     continue
-                waiting = [v.producer for v in node.inputs if v.producer is not None and not done.get(v.producer)]
+                waiting = [p for p in _before(node, position) if not done.get(p)]
                 if not waiting:
                     done[node] = True
                     order.append(node)
@@ -248,6 +258,13 @@ class Graph:
             if id(value) not in seen:
                 seen[id(value)] = None
                 yield value
+
+
+def _before(node: Node, graph: Container[Node]) -> Iterator[Node]:
+    """The nodes of ``graph`` that must run before this one."""
+    yield from (v.producer for v in node.inputs if v.producer is not None)
+    if node.op == "Assign":
+        yield from (reader for reader, _ in node.inputs[0].uses if reader.op != "Assign" and reader in graph)
 
 
 def _chain(*groups: Iterable[Value]) -> Iterator[Value]:

@@ -50,11 +50,11 @@ def _inputs_come_before_use(_: Model, graph: Graph) -> Iterator[str]:
     defined = set(graph.inputs)
     for node in graph.nodes:
         for value in node.inputs:
-            if not value.is_const and value not in defined:
+            if value.data is None and value not in defined:
                 yield f"{node.op} '{node.name}' reads '{value.name}' before any node has made it"
         defined.update(node.outputs)
     for value in graph.outputs:
-        if not value.is_const and value not in defined:
+        if value.data is None and value not in defined:
             yield f"output '{value.name}' is not made by any node of the graph"
 
 
@@ -72,7 +72,7 @@ def _links_agree(_: Model, graph: Graph) -> Iterator[str]:
             if value.is_const:
                 yield f"'{value.name}' is both a constant and a result of '{node.name}'"
     for value, found in uses.items():
-        if not value.is_const and set(value.uses) != found:
+        if value.data is None and set(value.uses) != found:
             yield f"the uses of '{value.name}' are not those of the nodes"
 
 

@@ -30,7 +30,7 @@ IMPURE_OPS = frozenset(
 
 def is_plain(value: Value) -> bool:
     """A constant whose ``data`` are simply its numbers: not quantised, not compressed."""
-    return value.data is not None and not value.quant and value.compression == "NONE"
+    return value.is_const and not value.quant and value.compression == "NONE"
 
 
 def is_static(value: Value) -> bool:

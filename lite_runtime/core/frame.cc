@@ -128,10 +128,15 @@ void Frame::reset(const std::vector<DType>& dtypes, const std::vector<Shape>& sh
     Slot& slot = slots_[local(static_cast<uint32_t>(i))];
     slot = Slot();
     slot.tensor.def = &defs[i];
-    if (!defs[i].is_const()) continue;
+    if (!defs[i].is_const() && !defs[i].is_variable()) continue;
     slot.state = State::kStatic;
     slot.tensor.dtype = defs[i].dtype;
     slot.tensor.shape = defs[i].shape;
+    if (defs[i].is_variable()) {
+      slot.storage = session_.variable(static_cast<uint32_t>(i));
+      slot.tensor.data = slot.storage.get();
+      continue;
+    }
     slot.tensor.data = const_cast<void*>(defs[i].data);  // operators read inputs only
     slot.tensor.known = true;
   }
@@ -405,7 +410,8 @@ void Frame::share_or_copy_view(Step& step) {
   const Slot& in = slots_[step.in[0]];
   Slot& out = slots_[step.out[0]];
   if (in.tensor.bytes() != out.tensor.bytes()) fail(LR_ERROR_SHAPE, "sizes of input and output differ");
-  if (out.state == State::kRunTime && (in.storage != nullptr || in.tensor.is_const())) {
+  const bool lasts = (in.storage != nullptr && !in.tensor.def->is_variable()) || in.tensor.is_const();
+  if (out.state == State::kRunTime && lasts) {
     out.storage = in.storage;
     out.tensor.data = in.tensor.data;
     return;
@@ -502,12 +508,13 @@ std::shared_ptr<const Closure> Frame::closure_of(const Step& step, size_t input)
 OwnedTensor Frame::owned(uint32_t index) {
   const Slot& slot = slots_[index];
   OwnedTensor value{slot.tensor, slot.storage, slot.closure};
+  const bool is_variable = slot.tensor.def != nullptr && slot.tensor.def->is_variable();
   value.tensor.def = nullptr;
   value.tensor.known = false;
   if (slot.closure != nullptr) return value;
   if (slot.tensor.data == nullptr) fail(LR_ERROR_SHAPE, "a captured tensor has no value");
-  // A frame that hands over to its tail call may run again at once, over the same arena.
-  if (slot.block >= 0 && ends_in_tail_call_) {
+  // A frame that hands over to its tail call may run again at once, over the same arena; a variable may change.
+  if ((slot.block >= 0 && ends_in_tail_call_) || is_variable) {
     value.storage = session_.buffers.get(slot.tensor.bytes());
     value.tensor.data = value.storage.get();
     std::memcpy(value.tensor.data, slot.tensor.data, slot.tensor.bytes());

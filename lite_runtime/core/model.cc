@@ -144,17 +144,29 @@ void dequantize_weights(const std::vector<NodeDef>& nodes, std::vector<TensorDef
   }
 }
 
+// The first input of an Assign is no constant but a variable, which the file gives an initial value.
+void find_variables(const std::vector<NodeDef>& nodes, std::vector<TensorDef>& tensors) {
+  for (const NodeDef& node : nodes) {
+    if (node.primitive != schema::PrimitiveType_Assign || node.inputs.empty()) continue;
+    TensorDef& variable = tensors[node.inputs[0]];
+    if (!variable.is_const()) continue;
+    variable.initial = variable.data;
+    variable.data = nullptr;
+  }
+}
+
 // Every tensor a node reads must be a constant, an input of its graph, or written by an earlier node of it,
 // and nothing may be written twice.
 void check_order(const GraphDef& graph, const std::vector<TensorDef>& tensors, const std::vector<NodeDef>& nodes,
                  std::vector<bool>& node_seen) {
   std::vector<bool> available(tensors.size());
   for (uint32_t i : graph.inputs) {
-    if (tensors[i].is_const()) bad_tensor(i, tensors[i], "is a constant and an input of graph '" + graph.name + "'");
+    if (tensors[i].is_const() || tensors[i].is_variable())
+      bad_tensor(i, tensors[i], "is a constant and an input of graph '" + graph.name + "'");
     available[i] = true;
   }
   const auto check_read = [&](uint32_t i, const std::string& reader) {
-    if (!available[i] && !tensors[i].is_const())
+    if (!available[i] && !tensors[i].is_const() && !tensors[i].is_variable())
       bad_tensor(i, tensors[i], reader + " reads it before anything writes it");
   };
   for (uint32_t n : graph.nodes) {
@@ -163,7 +175,7 @@ void check_order(const GraphDef& graph, const std::vector<TensorDef>& tensors, c
     node_seen[n] = true;
     for (uint32_t i : node.inputs) check_read(i, "node '" + node.name + "'");
     for (uint32_t i : node.outputs) {
-      if (available[i] || tensors[i].is_const())
+      if (available[i] || tensors[i].is_const() || tensors[i].is_variable())
         bad_tensor(i, tensors[i], "is written twice (by node '" + node.name + "')");
       available[i] = true;
     }
@@ -226,6 +238,8 @@ size_t buffer_bytes(const Buffer& buffer) {
 }
 
 int quantized_axis(const NodeDef& node, size_t input, const TensorDef& weight) {
+  // Weights of a transposed convolution have their output channels last.
+  if (node.primitive == schema::PrimitiveType_Conv2dTransposeFusion) return std::max(0, weight.shape.rank() - 1);
   if (node.primitive != schema::PrimitiveType_MatMulFusion) return 0;
   const auto* attr = node.attributes->value_as<schema::MatMulFusion>();
   const bool last = input == 0 ? attr->transpose_a() : !attr->transpose_b();
@@ -276,6 +290,7 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
   check_ends(meta.inputIndex(), main.inputIndices(), "inputs");
   check_ends(meta.outputIndex(), main.outputIndices(), "outputs");
   dequantize_weights(nodes_, tensors_);
+  find_variables(nodes_, tensors_);
 
   std::vector<bool> node_seen(node_count);
   for (const schema::SubGraph* sub : *meta.subGraph()) {

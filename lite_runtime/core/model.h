@@ -36,7 +36,10 @@ struct TensorDef {
   size_t bytes = 0;
   std::vector<QuantParam> quant;  // one, or one per channel
   std::shared_ptr<void> owned;    // storage of decoded (decompressed) or realigned constants
+  // Of a variable: what it holds when a session begins; it has no constant data.
+  const void* initial = nullptr;
   bool is_const() const { return data != nullptr; }
+  bool is_variable() const { return initial != nullptr; }
 };
 
 struct NodeDef {

@@ -78,6 +78,16 @@ SessionState::SessionState(std::shared_ptr<Model> m, const SessionOptions& optio
   check_operators(*model);
 }
 
+Buffer SessionState::variable(uint32_t file_index) {
+  Buffer& storage = variables[file_index];
+  if (storage == nullptr) {
+    const TensorDef& def = model->tensors()[file_index];
+    storage = allocate_buffer(def.bytes);
+    std::memcpy(storage.get(), def.initial, def.bytes);
+  }
+  return storage;
+}
+
 std::vector<OwnedTensor> SessionState::call(std::shared_ptr<const Closure> closure,
                                             std::vector<OwnedTensor> arguments) {
   if (depth >= kMaxDepth) fail(LR_ERROR_RUN, "%s: sub-graphs call each other too deeply", model->source().c_str());

@@ -1,6 +1,7 @@
 // A model being run by one caller: threads, memory and one frame per active (sub-)graph.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,8 +24,11 @@ struct SessionState {
   ThreadPool pool;
   BufferPool buffers;
   std::vector<std::vector<std::unique_ptr<Frame>>> idle_frames;  // by graph
+  std::map<uint32_t, Buffer> variables;                          // by file index, from the first use on
   int depth = 0;                                                 // of nested calls
 
+  // The storage of a variable, which all graphs share.
+  Buffer variable(uint32_t file_index);
   // Runs a closure with extra arguments, following tail calls; returns the outputs of the last graph.
   std::vector<OwnedTensor> call(std::shared_ptr<const Closure> closure, std::vector<OwnedTensor> arguments);
 };

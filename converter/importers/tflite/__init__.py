@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from converter.errors import InvalidGraphError, Problem, UnsupportedError
 from converter.importers.custom import alternatives
-from converter.importers.tflite import elementwise, nn, shape  # noqa: F401  (they register the operators)
+from converter.importers.tflite import elementwise, nn, shape, state  # noqa: F401  (they register the operators)
 from converter.importers.tflite.context import OPERATORS, Context, RefusedError
 from converter.importers.tflite.reader import Subgraph, read
+from converter.importers.tflite.state import State
 from converter.ir.graph import Graph, Model, Value
 
 _FMK_TFLITE = 4
@@ -25,14 +26,16 @@ def load(path: str, *, allow_custom: bool = False) -> Model:
     subgraphs = read(path)
     if not subgraphs:
         raise InvalidGraphError(f"{path}: the model has no graph")
-    graph, problems = _convert(subgraphs[0], path, allow_custom)
+    graph, problems = _convert(subgraphs, path, allow_custom)
     if problems:
         raise UnsupportedError(path, problems)
     return Model([graph], source=path, fmk=_FMK_TFLITE, channels_last=True)
 
 
-def _convert(subgraph: Subgraph, path: str, allow_custom: bool) -> tuple[Graph, list[Problem]]:
+def _convert(subgraphs: list[Subgraph], path: str, allow_custom: bool) -> tuple[Graph, list[Problem]]:
+    subgraph = subgraphs[0]
     graph = Graph("main")
+    variables = State.of(subgraphs)
     values: dict[int, Value] = {}
     for i in subgraph.inputs:
         tensor = subgraph.tensors[i]
@@ -45,7 +48,7 @@ def _convert(subgraph: Subgraph, path: str, allow_custom: bool) -> tuple[Graph, 
 
     problems: list[Problem] = []
     for number, op in enumerate(subgraph.operators):
-        context = Context(graph, subgraph, values, op, f"{op.op.lower()}_{number}")
+        context = Context(graph, subgraphs, values, op, f"{op.op.lower()}_{number}", variables)
         try:
             _map(context)
         except RefusedError as refused:
@@ -61,6 +64,7 @@ def _convert(subgraph: Subgraph, path: str, allow_custom: bool) -> tuple[Graph, 
     if missing:
         raise InvalidGraphError(f"{path}: output '{subgraph.tensors[missing[0]].name}' is written by no operator")
     graph.outputs = [values[i] for i in subgraph.outputs]
+    variables.assign(graph)
     return graph, problems
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from converter.errors import Problem
 from converter.importers.custom import custom_node
 from converter.importers.tflite.reader import Operator, Subgraph
-from converter.ir.graph import Graph, Value
+from converter.ir.graph import Graph, Node, Value
 from lite_runtime.types import DataType
+
+if TYPE_CHECKING:
+    from converter.importers.tflite.state import State
 
 
 class RefusedError(Exception):
@@ -32,16 +35,36 @@ _SEPARATE: dict[int, tuple[str, dict[str, Any]]] = {
 }
 
 
+# Operators whose result has the scale and zero point of their input.
+_MOVING = frozenset({"Reshape", "ExpandDims"})
+
+
+def _quant_type(node: Node) -> str:
+    """Whether the node computes on integers, or on floats with constants that are stored as integers."""
+    integers = [v for v in node.inputs if v.quant]
+    if not integers:
+        return "QUANT_NONE"
+    return "QUANT_WEIGHT" if all(v.is_const for v in integers) else "QUANT_ALL"
+
+
 class Context:
     """One operator being mapped. ``name`` is unique in the graph."""
 
     def __init__(
-        self, graph: Graph, subgraph: Subgraph, values: dict[int, Value], operator: Operator, name: str
+        self,
+        graph: Graph,
+        subgraphs: list[Subgraph],
+        values: dict[int, Value],
+        operator: Operator,
+        name: str,
+        state: State,
     ) -> None:
         self.graph = graph
+        self.subgraphs = subgraphs
+        self.state = state
         self.operator = operator
         self.name = name
-        self._tensors = subgraph.tensors
+        self._tensors = subgraphs[0].tensors
         self._values = values
         self._steps = 0
 
@@ -82,14 +105,21 @@ class Context:
 
     def add(self, op: str, inputs: list[Value], **attrs: Any) -> Value:
         """An intermediate node with one output."""
+        quantized = next((v for v in inputs if v.quant and not v.is_const), None)
+        if quantized is not None and op not in _MOVING:
+            raise RefusedError("this form of it is not offered for quantised tensors")
         self._steps += 1
         name = f"{self.name}_{op.lower()}_{self._steps}"
-        return self.graph.add(op, inputs, name, source=self.name, **attrs).output
+        output = self.graph.add(op, inputs, name, source=self.name, **attrs).output
+        if quantized is not None:
+            output.dtype, output.quant = quantized.dtype, quantized.quant
+        return output
 
     def emit(self, op: str, inputs: list[Value], **attrs: Any) -> None:
         """The node whose outputs are the operator's outputs."""
         names = [self._tensors[i].name or f"{self.name}_{k}" for k, i in enumerate(self.operator.outputs)]
         node = self.graph.add(op, inputs, self.name, outputs=names, **attrs)
+        node.quant_type = _quant_type(node)
         for value, index in zip(node.outputs, self.operator.outputs):
             tensor = self._tensors[index]
             # The shape is the engine's to infer: what the file says may be wrong.
@@ -120,6 +150,15 @@ class Context:
         values = custom_node(self.graph, self.name, op.op, self.inputs(), results, options)
         self._values.update(zip(op.outputs, values))
         return True
+
+    def real(self, i: int) -> np.ndarray:
+        """What the numbers of a constant input stand for."""
+        data, quant = self.array(i), self.input(i).quant
+        if not quant:
+            return data
+        if len(quant) > 1:
+            raise RefusedError(f"input {i} is quantised per channel")
+        return ((data.astype(np.float64) - quant[0].zero_point) * quant[0].scale).astype(np.float32)
 
     def alias(self, value: Value) -> None:
         """The operator's only output is ``value`` itself."""

@@ -96,7 +96,7 @@ def prelu(c: Context) -> None:
     x, slope = c.input(0), c.input(1)
     shape = c.shape(1)
     if slope.is_const and int(np.prod(shape)) == shape[-1] == c.shape(0)[-1]:
-        c.emit("PReLUFusion", [x, c.const("slope", c.array(1).reshape(-1), np.float32)], channel_shared=False)
+        c.emit("PReLUFusion", [x, c.const("slope", c.real(1).reshape(-1), np.float32)], channel_shared=False)
         return
     zero = c.const("zero", 0, np.float32)
     negative = c.add("MulFusion", [c.add("Minimum", [x, zero]), slope])

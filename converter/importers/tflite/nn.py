@@ -82,6 +82,7 @@ def _transposed(c: Context, x: int, weight: int, bias: int, padding: int, stride
         pads += [total // 2, total - total // 2]
         extra.append(c.output_shape()[axis] - full + total)
     moved = c.const("weight", np.ascontiguousarray(w.transpose(3, 1, 2, 0)), w.dtype)
+    moved.quant = c.input(weight).quant
     inputs = [c.input(x), moved]
     if c.has(bias):
         inputs.append(c.input(bias))

@@ -200,7 +200,7 @@ def _names(enum: type) -> dict[int, str]:
 @cache
 def _option_fields(kind: str) -> list[tuple[str, str, bool]]:
     """(snake_case name, accessor, is a vector) of the scalar and vector fields of an options table."""
-    methods = [m for m in vars(getattr(tflite, kind)) if m[0].isupper() and not m.startswith(("GetRoot", "Init"))]
+    methods = [m for m in vars(getattr(tflite, kind)) if m[0].isupper() and m != "Init" and not m.startswith("GetRoot")]
     methods = [m for m in methods if not m.endswith(("BufferHasIdentifier", "AsNumpy", "IsNone", "Length"))]
     every = vars(getattr(tflite, kind))
     return [(re.sub(r"(?<!^)(?=[A-Z])", "_", m).lower(), m, f"{m}Length" in every) for m in methods]

@@ -109,7 +109,7 @@ def pad(c: Context) -> None:
 
 @operator("PADV2")
 def pad_v2(c: Context) -> None:
-    value = float(c.array(2).reshape(-1)[0])
+    value = float(c.real(2).reshape(-1)[0])
     c.emit("PadFusion", c.inputs()[:2], padding_mode="CONSTANT", constant_value=value)
 
 

@@ -77,6 +77,25 @@ void fit_window(const Node& node, schema::PadMode mode, const Padding& padding, 
   window.left = w.before;
 }
 
+std::vector<float> average_scales(const Node& node, const Window& window) {
+  const auto inside = [](int64_t first, int64_t kernel, int64_t in) {
+    return std::max<int64_t>(0, std::min(first + kernel, in) - std::max<int64_t>(first, 0));
+  };
+  std::vector<float> scales;
+  for (int64_t oy = 0; oy < window.out_h; ++oy) {
+    const int64_t h = inside(oy * window.stride.h - window.top, window.kernel.h, window.in_h);
+    for (int64_t ox = 0; ox < window.out_w; ++ox) {
+      const int64_t w = inside(ox * window.stride.w - window.left, window.kernel.w, window.in_w);
+      if (h * w == 0) {
+        node.unsupported("the window of output row %lld, column %lld lies in the padding: its average is undefined",
+                         ll(oy), ll(ox));
+      }
+      scales.push_back(static_cast<float>(1.0 / static_cast<double>(h * w)));
+    }
+  }
+  return scales;
+}
+
 RowWalk::RowWalk(const Window& window, int threads) : w_(window) {
   constexpr int64_t kLeastPixels = 8, kLeastWork = 1 << 14;  // of a piece; values read that are worth a thread
   const int64_t rows = w_.batch * w_.out_h;

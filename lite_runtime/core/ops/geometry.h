@@ -42,6 +42,30 @@ struct Window {
 // Fails when the window does not fit the padded input.
 void fit_window(const Node& node, schema::PadMode mode, const Padding& padding, bool round_up, Window& window);
 
+// The window of MaxPoolFusion or AvgPoolFusion, which have the same attributes.
+template <class Attr>
+Window pool_window(const Node& node, const Attr& attr) {
+  const Shape& x = node.in[0]->shape;
+  if (x.rank() != 4) node.invalid("input 0 has shape %s; it needs 4 dimensions (NHWC)", x.str().c_str());
+  Window window;
+  if (attr.global()) {
+    if (x[1] == 0 || x[2] == 0) node.invalid("input 0 has shape %s: nothing to pool over", x.str().c_str());
+    window.kernel = {x[1], x[2]};
+    fit_window(node, schema::PadMode_VALID, {}, false, window);
+    return window;
+  }
+  if (attr.kernel_size() == nullptr) node.invalid("kernel_size is missing");
+  window.kernel = pair_attribute(node, "kernel_size", attr.kernel_size(), {1, 1});
+  window.stride = pair_attribute(node, "strides", attr.strides(), {1, 1});
+  fit_window(node, attr.pad_mode(), padding_attribute(node, "pad", attr.pad()),
+             attr.round_mode() == schema::RoundMode_CEIL, window);
+  return window;
+}
+
+// What the sum of a window is multiplied with for an average, per output pixel of an image: only the positions
+// inside the input count, not those in the padding.
+std::vector<float> average_scales(const Node& node, const Window& window);
+
 // Walks all output pixels in pieces of rows, on all threads, with the pointers that the row kernels
 // (depthwise convolution, pooling) read. The taps of a pixel go column by column (tap kx * kernel.h + ky),
 // so that without dilation neighbouring pixels share the columns they overlap in.

@@ -17,20 +17,7 @@ class Pool : public Op {
     node.expect_inputs(1, 1);
     node.expect_dtype(0, DType::kFloat32);
     const Attr* attr = node.attr<Attr>();
-    const Shape& x = node.in[0]->shape;
-    if (x.rank() != 4) node.invalid("input 0 has shape %s; it needs 4 dimensions (NHWC)", x.str().c_str());
-    window_ = Window();
-    if (attr->global()) {
-      if (x[1] == 0 || x[2] == 0) node.invalid("input 0 has shape %s: nothing to pool over", x.str().c_str());
-      window_.kernel = {x[1], x[2]};
-      fit_window(node, schema::PadMode_VALID, {}, false, window_);
-    } else {
-      if (attr->kernel_size() == nullptr) node.invalid("kernel_size is missing");
-      window_.kernel = pair_attribute(node, "kernel_size", attr->kernel_size(), {1, 1});
-      window_.stride = pair_attribute(node, "strides", attr->strides(), {1, 1});
-      fit_window(node, attr->pad_mode(), padding_attribute(node, "pad", attr->pad()),
-                 attr->round_mode() == schema::RoundMode_CEIL, window_);
-    }
+    window_ = pool_window(node, *attr);
     activation_ = FusedActivation(node, attr->activation_type());
     node.set_out(0, DType::kFloat32, {window_.batch, window_.out_h, window_.out_w, window_.channels});
   }
@@ -42,7 +29,7 @@ class Pool : public Op {
     pointers_ = workspace.add<const float*>(rows_.pointer_count(threads));
     workspace.reserve(node);
     outside_.assign(static_cast<size_t>(window_.channels), kIsMax ? -FLT_MAX : 0.f);
-    if (!kIsMax) prepare_scale(node);
+    if (!kIsMax) scale_ = average_scales(node, window_);
   }
 
   void run(Node& node) override {
@@ -69,25 +56,6 @@ class Pool : public Op {
 
  private:
   static constexpr bool kIsMax = std::is_same<Attr, schema::MaxPoolFusion>::value;
-
-  // An average counts the positions inside the input, not those in the padding.
-  void prepare_scale(const Node& node) {
-    const auto inside = [&](int64_t first, int64_t kernel, int64_t in) {
-      return std::max<int64_t>(0, std::min(first + kernel, in) - std::max<int64_t>(first, 0));
-    };
-    scale_.clear();
-    for (int64_t oy = 0; oy < window_.out_h; ++oy) {
-      const int64_t h = inside(oy * window_.stride.h - window_.top, window_.kernel.h, window_.in_h);
-      for (int64_t ox = 0; ox < window_.out_w; ++ox) {
-        const int64_t w = inside(ox * window_.stride.w - window_.left, window_.kernel.w, window_.in_w);
-        if (h * w == 0) {
-          node.unsupported("the window of output row %lld, column %lld lies in the padding: its average is undefined",
-                           static_cast<long long>(oy), static_cast<long long>(ox));
-        }
-        scale_.push_back(static_cast<float>(1.0 / static_cast<double>(h * w)));
-      }
-    }
-  }
 
   Window window_;
   FusedActivation activation_;
