@@ -18,6 +18,7 @@ from lite_runtime.errors import (
     ShapeError,
     UnsupportedModelError,
 )
+from lite_runtime.interpreter import Interpreter
 from lite_runtime.model import Model, ModelParallelRunner
 from lite_runtime.predictor import Predictor, TensorSpec, load
 from lite_runtime.tensor import Tensor
@@ -31,6 +32,7 @@ __all__ = [
     "DataType",
     "ExecutionError",
     "Format",
+    "Interpreter",
     "LiteRuntimeError",
     "Model",
     "ModelFileError",

@@ -55,6 +55,10 @@ class _Tensor(ctypes.Structure):
     )
 
 
+class _Quantization(ctypes.Structure):
+    _fields_ = (("scale", ctypes.c_double), ("zero_point", ctypes.c_int32))
+
+
 class _Shape(ctypes.Structure):
     _fields_ = (("rank", ctypes.c_int32), ("dims", ctypes.c_int64 * MAX_RANK))
 
@@ -114,8 +118,16 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "lr_session_resize": (ctypes.c_int, (_Handle, ctypes.POINTER(_Shape), ctypes.c_size_t)),
     "lr_session_set_input": (ctypes.c_int, (_Handle, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t)),
     "lr_session_run": (ctypes.c_int, (_Handle,)),
+    "lr_session_reset_variables": (ctypes.c_int, (_Handle,)),
     "lr_session_tensor_count": (ctypes.c_size_t, (_Handle,)),
     "lr_session_tensor": (ctypes.c_int, (_Handle, ctypes.c_size_t, _OutTensor)),
+    "lr_session_input_index": (ctypes.c_int, (_Handle, ctypes.c_size_t, ctypes.POINTER(ctypes.c_size_t))),
+    "lr_session_output_index": (ctypes.c_int, (_Handle, ctypes.c_size_t, ctypes.POINTER(ctypes.c_size_t))),
+    "lr_session_quantization_count": (ctypes.c_size_t, (_Handle, ctypes.c_size_t)),
+    "lr_session_quantization": (
+        ctypes.c_int,
+        (_Handle, ctypes.c_size_t, ctypes.c_size_t, ctypes.POINTER(_Quantization)),
+    ),
     "lr_session_run_observed": (ctypes.c_int, (_Handle, _NodeCallback, ctypes.c_void_p)),
     "lr_register_custom": (ctypes.c_int, (ctypes.c_char_p, _CustomFunction, _CustomFunction, ctypes.c_void_p)),
     "lr_custom_fail": (None, (ctypes.c_char_p,)),
@@ -378,6 +390,11 @@ class Session:
             if status:
                 raise _error(status)
 
+    def reset_variables(self) -> None:
+        """Gives the variables of a model that remembers earlier runs their initial values again."""
+        with self.lock:
+            _check(_lib.lr_session_reset_variables(self._handle))
+
     def output_value(self, index: int) -> np.ndarray:
         """A copy of output ``index`` as the last ``run`` left it."""
         with self.lock:
@@ -427,6 +444,31 @@ class Session:
         with self.lock:
             tensor = self._read(_lib.lr_session_tensor, index)
             return _value(tensor) if tensor.data else None
+
+    def input_indices(self) -> list[int]:
+        """Of each input, its index among ``tensors``."""
+        return self._end_indices(_lib.lr_session_input_index, self.input_count)
+
+    def output_indices(self) -> list[int]:
+        """Of each output, its index among ``tensors``."""
+        return self._end_indices(_lib.lr_session_output_index, self.output_count)
+
+    def _end_indices(self, getter: Callable[..., int], count: int) -> list[int]:
+        found = ctypes.c_size_t()
+        indices = []
+        for end in range(count):
+            _check(getter(self._handle, end, ctypes.byref(found)))
+            indices.append(found.value)
+        return indices
+
+    def quantization(self, tensor: int) -> list[tuple[float, int]]:
+        """(scale, zero point) of the tensor with this index in the file: none, one, or one per channel."""
+        found = _Quantization()
+        pairs = []
+        for channel in range(_lib.lr_session_quantization_count(self._handle, tensor)):
+            _check(_lib.lr_session_quantization(self._handle, tensor, channel, ctypes.byref(found)))
+            pairs.append((found.scale, found.zero_point))
+        return pairs
 
     def tensor_values(self) -> Iterator[np.ndarray | None]:
         """``tensor_value`` of every tensor."""

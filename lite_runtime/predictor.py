@@ -83,6 +83,10 @@ class Predictor:
                 self._session.resize(declared)
             self._declared = list(declared)
 
+    def reset(self) -> None:
+        """Lets a model that remembers earlier calls (streaming TFLite models do) start anew."""
+        self._session.reset_variables()
+
     def _run(self, inputs: Sequence[Any]) -> list[np.ndarray]:
         session = self._session
         arrays = [value if isinstance(value, np.ndarray) else np.asarray(value) for value in inputs]

@@ -233,3 +233,25 @@ def test_wake_words_over_time(wake_words: Path, name: str, level: str) -> None:
             if actual.size == 1:
                 logits.add(int(expected.ravel()[0]))
     assert len(logits) > 10  # the network did tell its inputs apart
+
+
+@pytest.mark.download
+def test_variables_can_be_reset(wake_words: Path, tmp_path: Path) -> None:
+    converter.convert(wake_words / "hey_mycroft.tflite", tmp_path / "net.ms", check=False)
+    interpreter = Interpreter(str(tmp_path / "net.ms"))
+    predictor = mslite.load(tmp_path / "net.ms")
+    interpreter.allocate_tensors()
+    x = _q(1, 3, 40)
+    start, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    runs = []
+    for _ in range(2):
+        answers = []
+        for step in range(30):
+            interpreter.set_tensor(start, np.roll(x, step))
+            interpreter.invoke()
+            answers.append(int(interpreter.get_tensor(end).ravel()[0]))
+            assert int(predictor(np.roll(x, step)).ravel()[0]) == answers[-1]
+        interpreter.reset_all_variables()
+        predictor.reset()
+        runs.append(answers)
+    assert runs[0] == runs[1]

@@ -72,6 +72,13 @@ void describe(lr_session* session, const std::vector<uint32_t>& list, size_t ind
   *tensor = describe(frame.tensor(i), session->session.definition(i), frame.shape_known(i));
 }
 
+size_t end_index(const lr_session* session, std::vector<uint32_t> lr::GraphDef::*ends, size_t index, const void* out) {
+  require(session != nullptr && out != nullptr, "session and tensor must not be null");
+  const std::vector<uint32_t>& list = session->session.main().graph().*ends;
+  require(index < list.size(), "there is no such input or output");
+  return list[index];
+}
+
 lr::SessionOptions parse(const lr_options* given) {
   lr::SessionOptions options;
   if (given == nullptr) return options;
@@ -182,6 +189,13 @@ lr_status lr_session_run(lr_session* session) {
   });
 }
 
+lr_status lr_session_reset_variables(lr_session* session) {
+  return guarded([&] {
+    require(session != nullptr, "session must not be null");
+    session->session.reset_variables();
+  });
+}
+
 size_t lr_session_tensor_count(const lr_session* session) {
   return session == nullptr ? 0 : session->session.tensor_count();
 }
@@ -197,6 +211,29 @@ lr_status lr_session_tensor(lr_session* session, size_t index, lr_tensor* tensor
         frame.contains(i) ? describe(frame.tensor(i), def, frame.shape_known(i)) : describe(lr::Tensor(), def, false);
     // Memory in the arena is reused, so only values fixed by the plan are shown.
     if (!frame.contains(i) || !frame.tensor(i).known) tensor->data = nullptr;
+  });
+}
+
+lr_status lr_session_input_index(const lr_session* session, size_t index, size_t* tensor) {
+  return guarded([&] { *tensor = end_index(session, &lr::GraphDef::inputs, index, tensor); });
+}
+
+lr_status lr_session_output_index(const lr_session* session, size_t index, size_t* tensor) {
+  return guarded([&] { *tensor = end_index(session, &lr::GraphDef::outputs, index, tensor); });
+}
+
+size_t lr_session_quantization_count(const lr_session* session, size_t tensor) {
+  if (session == nullptr || tensor >= session->session.tensor_count()) return 0;
+  return session->session.definition(static_cast<uint32_t>(tensor)).quant.size();
+}
+
+lr_status lr_session_quantization(const lr_session* session, size_t tensor, size_t channel,
+                                  lr_quantization* quantization) {
+  return guarded([&] {
+    require(session != nullptr && quantization != nullptr, "session and quantization must not be null");
+    require(channel < lr_session_quantization_count(session, tensor), "the tensor has no such quantisation");
+    const lr::QuantParam& param = session->session.definition(static_cast<uint32_t>(tensor)).quant[channel];
+    *quantization = {param.scale, param.zero_point};
   });
 }
 

@@ -88,6 +88,13 @@ Buffer SessionState::variable(uint32_t file_index) {
   return storage;
 }
 
+void SessionState::reset_variables() {
+  for (auto& [index, storage] : variables) {
+    const TensorDef& def = model->tensors()[index];
+    std::memcpy(storage.get(), def.initial, def.bytes);
+  }
+}
+
 std::vector<OwnedTensor> SessionState::call(std::shared_ptr<const Closure> closure,
                                             std::vector<OwnedTensor> arguments) {
   if (depth >= kMaxDepth) fail(LR_ERROR_RUN, "%s: sub-graphs call each other too deeply", model->source().c_str());

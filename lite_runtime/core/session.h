@@ -29,6 +29,8 @@ struct SessionState {
 
   // The storage of a variable, which all graphs share.
   Buffer variable(uint32_t file_index);
+  // Gives all variables their initial values.
+  void reset_variables();
   // Runs a closure with extra arguments, following tail calls; returns the outputs of the last graph.
   std::vector<OwnedTensor> call(std::shared_ptr<const Closure> closure, std::vector<OwnedTensor> arguments);
 };
@@ -42,10 +44,12 @@ class Session {
   size_t tensor_count() const { return state_.model->tensors().size(); }
   const TensorDef& definition(uint32_t file_index) const { return state_.model->tensors()[file_index]; }
   Frame& main() { return main_; }
+  const Frame& main() const { return main_; }
 
   void resize(const std::vector<Shape>& shapes);
   void set_input(size_t index, const void* data, size_t bytes);
   void run(const Observers& observers);
+  void reset_variables() { state_.reset_variables(); }
   size_t arena_bytes() const;  // of the main graph and of the sub-graphs run so far
   Model& model() { return *state_.model; }
   bool ready() const { return ready_; }  // all input shapes are known

@@ -92,11 +92,26 @@ LR_API lr_status lr_session_resize(lr_session* session, const lr_shape* shapes, 
 /* Copies bytes into input index; bytes must equal the input's size. */
 LR_API lr_status lr_session_set_input(lr_session* session, size_t index, const void* data, size_t bytes);
 LR_API lr_status lr_session_run(lr_session* session);
+/* Gives the variables of a model that remembers earlier runs their initial values again. */
+LR_API lr_status lr_session_reset_variables(lr_session* session);
 
 /* Every tensor of the main graph, by its index in the file: for shape inference, constant folding and
  * calibration. Data is given for constants and for values that follow from constants and shapes. */
 LR_API size_t lr_session_tensor_count(const lr_session* session);
 LR_API lr_status lr_session_tensor(lr_session* session, size_t index, lr_tensor* tensor);
+/* Index in that table of input or output `index`. */
+LR_API lr_status lr_session_input_index(const lr_session* session, size_t index, size_t* tensor);
+LR_API lr_status lr_session_output_index(const lr_session* session, size_t index, size_t* tensor);
+
+/* What the integers of a tensor stand for: real = (integer - zero_point) * scale. */
+typedef struct lr_quantization {
+  double scale;
+  int32_t zero_point;
+} lr_quantization;
+/* How many of these a tensor has: 0 when it is not quantised, 1, or one per channel. */
+LR_API size_t lr_session_quantization_count(const lr_session* session, size_t tensor);
+LR_API lr_status lr_session_quantization(const lr_session* session, size_t tensor, size_t channel,
+                                         lr_quantization* quantization);
 
 /* Called after each node of the main graph has run; outputs hold the node's results. Return 0 to go on,
  * anything else to stop the run with LR_ERROR_RUN. */
