@@ -23,6 +23,8 @@ pytest.importorskip("tflite")
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tflite_nets import Case, Const, build, litert
 
+import converter
+import lite_runtime as mslite
 from converter.errors import UnsupportedError
 from converter.exporter import export
 from converter.importers.tflite import load
@@ -238,7 +240,7 @@ def test_wake_words_over_time(wake_words: Path, name: str, level: str) -> None:
 @pytest.mark.download
 def test_variables_can_be_reset(wake_words: Path, tmp_path: Path) -> None:
     converter.convert(wake_words / "hey_mycroft.tflite", tmp_path / "net.ms", check=False)
-    interpreter = Interpreter(str(tmp_path / "net.ms"))
+    interpreter = mslite.Interpreter(str(tmp_path / "net.ms"))
     predictor = mslite.load(tmp_path / "net.ms")
     interpreter.allocate_tensors()
     x = _q(1, 3, 40)
