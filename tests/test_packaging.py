@@ -39,12 +39,13 @@ def test_wheel_is_under_a_megabyte(wheel: Path) -> None:
     assert wheel.stat().st_size < _MEGABYTE
 
 
-def test_wheel_installs_two_packages_without_sources(unpacked: Path) -> None:
+def test_wheel_installs_three_packages_without_sources(unpacked: Path) -> None:
     files = [path.relative_to(unpacked) for path in unpacked.rglob("*") if path.is_file()]
     (info,) = (path.name for path in unpacked.glob("*.dist-info"))
-    assert {path.parts[0] for path in files} == {"converter", "lite_runtime", info}
-    assert {path.suffix for path in files if path.parts[0] != info} == {".py", ".so", ".bfbs", ".desc"}
-    assert {str(path) for path in files if path.suffix not in (".py",) and path.parts[0] != info} == {
+    assert {path.parts[0] for path in files} == {"converter", "lite_runtime", "packaging_tools", info}
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "packaging_tools" / "pi").iterdir() if path.is_file()}
+    assert {str(path) for path in files if path.suffix != ".py" and path.parts[0] != info} == {
+        *(path for path in templates if not path.endswith(".py")),
         "lite_runtime/liblite_runtime.so",
         "converter/generated/model.bfbs",
         "converter/generated/mind_ir.desc",
@@ -53,7 +54,7 @@ def test_wheel_installs_two_packages_without_sources(unpacked: Path) -> None:
 
 
 def test_wheel_holds_every_python_file_of_the_source(unpacked: Path) -> None:
-    for package in ("converter", "lite_runtime"):
+    for package in ("converter", "lite_runtime", "packaging_tools"):
         source = {p.relative_to(ROOT) for p in (ROOT / package).rglob("*.py") if "core" not in p.parts}
         assert {p.relative_to(unpacked) for p in (unpacked / package).rglob("*.py")} == source
 
