@@ -247,7 +247,7 @@ def _unregistered_ops(model: Model) -> list[str]:
     return sorted(types - registered_ops())
 
 
-def _check_loads(model: Model, data: bytes) -> None:
+def _check_loads(model: Model, data: memoryview) -> None:
     """Raises when our own runtime refuses the file that would be written."""
     try:
         _native.Session(_native.Model.from_buffer(data), threads=1, infer_only=True)
@@ -255,7 +255,7 @@ def _check_loads(model: Model, data: bytes) -> None:
         raise engine.translated(model.source, error) from error
 
 
-def _try_run(source: str, data: bytes) -> None:
+def _try_run(source: str, data: memoryview) -> None:
     """Runs the model once: standard normal numbers for float inputs, zeros for others."""
     session = _native.Session(_native.Model.from_buffer(data))
     random = np.random.default_rng(0)
@@ -276,7 +276,7 @@ def _try_run(source: str, data: bytes) -> None:
 
 def _check(report: Report, conversion: checking.Conversion, options: checking.Options) -> None:
     """Notes in the report how the model compares with a witness; raises CheckError when it gives other answers."""
-    if options.data is None and report.bytes_before > _CHECK_LIMIT:
+    if options.data is None and len(conversion.data) > _CHECK_LIMIT:
         report.notes.append("not checked: a second copy of a model this large may not fit the memory")
         return
     try:

@@ -74,7 +74,7 @@ class Conversion:
 
     source: str
     fmk: FmkType
-    data: bytes
+    data: memoryview
     converted: Model
     load: Callable[[], Model]
 

@@ -266,10 +266,12 @@ class Model:
 
     @classmethod
     def from_buffer(cls, data: bytes | bytearray | memoryview) -> Model:
-        """Verifies a .ms file in memory. ``bytes`` are used in place, anything else is copied."""
-        data = data if isinstance(data, bytes) else memoryview(data).tobytes()
+        """Verifies a .ms file in memory. What cannot be written to is used in place, anything else is copied."""
+        view = memoryview(data)
+        data = data if isinstance(data, bytes) or (view.readonly and view.contiguous) else view.tobytes()
+        start = data if isinstance(data, bytes) else np.frombuffer(data, np.uint8).ctypes.data
         handle = _Handle()
-        _check(_lib.lr_model_load_buffer(data, len(data), 0, ctypes.byref(handle)))
+        _check(_lib.lr_model_load_buffer(start, memoryview(data).nbytes, 0, ctypes.byref(handle)))
         assert handle.value is not None
         return cls(handle.value, "<buffer>", data)
 

@@ -82,7 +82,7 @@ def test_default_attributes_are_omitted_and_enumerations_are_numbers() -> None:
 
 
 def test_constants_are_aligned() -> None:
-    data = export(convolution())
+    data = bytes(export(convolution()))
     weight = np.arange(4 * 9 * 3, dtype=np.float32).tobytes()
     assert data.find(weight) % 16 == 0
 

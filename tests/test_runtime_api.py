@@ -44,7 +44,7 @@ def sum_model(
     graph.outputs = [graph.add("AddFusion", [a, b], "y").output]
     graph.outputs[0].dtype = dtype
     graph.outputs[0].shape = shape
-    return exporter.export(Model([graph], "sum"))
+    return bytes(exporter.export(Model([graph], "sum")))
 
 
 def built(path: Path | bytes, context: mslite.Context | None = None) -> mslite.Model:

@@ -10,7 +10,7 @@ from pathlib import Path
 from converter.errors import OutputError
 
 
-def write(path: str | os.PathLike[str], data: bytes) -> None:
+def write(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
     """Writes ``data`` to ``path``, replacing what is there.
 
     The bytes go to a temporary file in the same folder, reach the disk, and take the name in one step,

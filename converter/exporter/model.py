@@ -18,7 +18,7 @@ MAX_FILE_BYTES = 2**31 - 1
 _CONSTANT, _VARIABLE = 0, 2  # Tensor.nodeType
 
 
-def export(model: Model) -> bytes:
+def export(model: Model) -> memoryview:
     """The bytes of the .ms file; the same model gives the same bytes.
 
     Every graph must be in execution order and stand on its own (see ``converter.ir.verify``).
@@ -27,7 +27,7 @@ def export(model: Model) -> bytes:
     return assemble(model, {})[0]
 
 
-def assemble(model: Model, stand_ins: Mapping[Value, tuple[int, ...]]) -> tuple[bytes, dict[Value, int]]:
+def assemble(model: Model, stand_ins: Mapping[Value, tuple[int, ...]]) -> tuple[memoryview, dict[Value, int]]:
     """Like ``export``, and every value's index in the file.
 
     ``stand_ins`` are inputs and constants of the main graph that the file declares as inputs of the given

@@ -51,9 +51,13 @@ class TableWriter:
         self._builder.PrependUint8Slot(tag, self._schema.primitives[op], 0)
         return int(self._builder.EndObject())
 
-    def finish(self, root: int, identifier: bytes) -> bytes:
-        self._builder.Finish(root, identifier)
-        return bytes(self._builder.Output())
+    def finish(self, root: int, identifier: bytes) -> memoryview:
+        """The finished bytes, read-only and not copied: weights may fill half of the memory. Ends the writer."""
+        builder = self._builder
+        builder.Finish(root, identifier)
+        data: bytearray = builder.Bytes
+        del data[: builder.Head()]
+        return memoryview(data).toreadonly()
 
     def _scalar_slot(self, f: Field, value: Any) -> None:
         number, default = _number(f, value), _number(f, f.default)
