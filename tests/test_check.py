@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import DATA
 
-from converter import exporter, passes
+from converter import convert, exporter, passes
 from converter.check import Conversion, Options, check, compare
 from converter.cli import main
 from converter.errors import UsageError
@@ -99,3 +101,45 @@ def test_shapes_and_values_that_are_not_finite():
     assert compare("y", a, a.copy()).max_error == 0
     assert compare("y", a, np.array([1.0, np.inf, np.nan])).max_error == np.inf
     assert compare("y", np.zeros((2, 3)), np.zeros((3, 2))).max_error == np.inf
+
+
+@pytest.mark.parametrize("state", ["absent", "refuses"])
+def test_another_witness_is_said_in_the_report(conv_net, tmp_path, monkeypatch, capsys, state):
+    """Without the source's engine, or where it does not take the model, our own runs the unoptimised model."""
+    if state == "absent":
+        find = importlib.util.find_spec
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
+        reason = "onnxruntime is not installed"
+    else:
+        model = onnx.load(conv_net)
+        model.ir_version = 99
+        onnx.save(model, conv_net)
+        reason = "onnxruntime does not take the model"
+    report = tmp_path / "report.json"
+    assert main([f"--modelFile={conv_net}", f"--outputFile={tmp_path / 'net'}", f"--report={report}"]) == 0
+    assert "checked against the unoptimised model in lite_runtime" in capsys.readouterr().out
+    found = json.loads(report.read_text())["check"]
+    assert found["passed"] and found["witness"] == "the unoptimised model in lite_runtime"
+    assert found["note"].startswith(reason) and found["note"].endswith("so only the optimisation is checked")
+
+
+@pytest.mark.parametrize("fmk", ["TFLITE", "MINDIR"])
+def test_witness_of_the_other_formats(fmk, tmp_path):
+    """LiteRT for TFLite; MindSpore for MindIR, or where it is not installed a note that says so."""
+    if fmk == "TFLITE":
+        pytest.importorskip("ai_edge_litert")
+        from tflite_nets import Case, build
+
+        source = tmp_path / "net.tflite"
+        source.write_bytes(build(Case("EXP", [np.ones((2, 3), np.float32)]), [[2, 3]]))
+    else:
+        source = DATA / "mindir_v1" / "cnn.mindir"
+    result = convert(source, tmp_path / "net.ms").check
+    if fmk == "TFLITE":
+        assert (result["witness"], result["note"]) == ("LiteRT", "")
+    elif importlib.util.find_spec("mindspore") is None:
+        assert result["note"] == "mindspore is not installed, so only the optimisation is checked"
+    else:
+        assert result["witness"] == "MindSpore"
+    assert result["passed"]
+    assert {"name", "max_error", "mean_error", "cosine"} == set(result["outputs"][0])

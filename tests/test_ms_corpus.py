@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from support import CORPUS, DATA, assert_all_close, channels_last, recorded, run_ms
 
+import converter
+
 _SMALL = sorted((DATA / "ms").glob("*.ms"))
 _ZOO = [
     f"{net}.mindspore_lite.ms"
@@ -22,6 +24,13 @@ def _check(path: Path, recording: Path, threads: int = 1) -> None:
 @pytest.mark.parametrize("path", _SMALL, ids=lambda path: path.stem)
 def test_small_nets(path: Path) -> None:
     _check(path, DATA / "mindir_v1" / f"{path.stem}.npz")
+
+
+@pytest.mark.parametrize("level", ["none", "general"])
+@pytest.mark.parametrize("path", _SMALL, ids=lambda path: path.stem)
+def test_small_nets_converted_again(path: Path, level: str, tmp_path: Path) -> None:
+    converter.convert(path, tmp_path / "again.ms", converter.FmkType.MSLITE, optimize=level)
+    _check(tmp_path / "again.ms", DATA / "mindir_v1" / f"{path.stem}.npz")
 
 
 @pytest.mark.corpus

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import CORPUS, DATA, channels_last, recorded, run_ms
+from support import CORPUS, DATA, assert_all_close, channels_last, recorded, run_ms
+
+import converter
 
 _SMALL = DATA / "ms_quantized"
 _LARGE = CORPUS / "quantized_by_mindspore_lite"
@@ -53,3 +55,14 @@ def test_close_to_the_float_network(name: str, threads: int) -> None:
     for output, answer in zip(run_ms(_file(name), channels_last(inputs), threads), expected):
         error = np.linalg.norm(output.astype(np.float64) - answer) / np.linalg.norm(answer.astype(np.float64))
         assert error <= _ERROR[name]
+
+
+@pytest.mark.parametrize("level", ["none", "general"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in _ERROR])
+def test_converted_again(name: str, level: str, tmp_path: Path) -> None:
+    """Every storage form is read, optimised and written anew: smaller than the float network, and the same answers."""
+    source = _file(name)
+    converter.convert(source, tmp_path / "again.ms", converter.FmkType.MSLITE, optimize=level)
+    assert (tmp_path / "again.ms").stat().st_size <= 1.1 * source.stat().st_size + 1024
+    inputs = channels_last(recorded(DATA / "mindir_v1" / f"{name.split('_')[0]}.npz")[0])
+    assert_all_close(run_ms(tmp_path / "again.ms", inputs), run_ms(source, inputs), name)

