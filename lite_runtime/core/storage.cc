@@ -221,7 +221,17 @@ struct FseTable {
   }
 };
 
-void read_fse(const uint8_t* data, size_t size, float* out, size_t n) {
+// Values of the entropy decoder as the tensor has them.
+inline void narrow(float from, float* to) { *to = from; }
+
+template <class T>
+void narrow(int32_t from, T* to) {
+  *to = static_cast<T>(from);
+  if (*to != from) damaged("a value does not fit the element type");
+}
+
+template <class Value, class T>
+void read_fse(const uint8_t* data, size_t size, T* out, size_t n) {
   ByteReader in(data, size);
   const size_t symbols = in.read<uint16_t>();
   const uint32_t log = in.read<uint16_t>();
@@ -229,7 +239,9 @@ void read_fse(const uint8_t* data, size_t size, float* out, size_t n) {
   if (log < 3 || log > 15 || chunks == 0) damaged("the entropy table is out of range");
   const std::vector<uint32_t> frequency = in.array<uint32_t>(symbols);
   in.align(8);
-  const std::vector<float> centroid = in.array<float>(symbols);
+  const std::vector<Value> values = in.array<Value>(symbols);
+  std::vector<T> centroid(symbols);
+  for (size_t s = 0; s < symbols; ++s) narrow(values[s], &centroid[s]);
   in.align(8);
   std::vector<uint64_t> full = in.array<uint64_t>(chunks - 1);
   const uint64_t current = in.read<uint64_t>();
@@ -256,6 +268,8 @@ void decode_integers(const schema::Tensor& stored, TensorDef& def) {
   if (n / 4096 > size) damaged("too many elements for so few bytes");
   T* out = static_cast<T*>(own_storage(def, n * sizeof(T)));
   switch (stored.weightQuantCompressType()) {
+    case schema::WeightQuantCompressType_FSE_INT:
+      return read_fse<int32_t>(data, size, out, n);
     case schema::WeightQuantCompressType_BITPACKING:
       return unpack(data, size, bits, out, n);
     case schema::WeightQuantCompressType_INDEXING:
@@ -316,8 +330,9 @@ void decompress(const schema::Tensor& stored, TensorDef& def) {
     case schema::WeightQuantCompressType_FSE:
       if (def.dtype != DType::kFloat32) damaged("entropy-coded weights must be float32");
       if (n / 4096 > stored.data()->size()) damaged("too many elements for so few bytes");
-      return read_fse(stored.data()->data(), stored.data()->size(),
-                      static_cast<float*>(own_storage(def, n * sizeof(float))), n);
+      return read_fse<float>(stored.data()->data(), stored.data()->size(),
+                             static_cast<float*>(own_storage(def, n * sizeof(float))), n);
+    case schema::WeightQuantCompressType_FSE_INT:
     case schema::WeightQuantCompressType_BITPACKING:
     case schema::WeightQuantCompressType_INDEXING:
     case schema::WeightQuantCompressType_SPARSE:

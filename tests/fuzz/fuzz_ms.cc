@@ -13,17 +13,33 @@ namespace {
 
 // Larger models only cost time: the planner's checks have seen them by then.
 constexpr double kMaxElements = 1 << 18;
+// What open dimensions are resized to.
+constexpr int64_t kOpen = 3;
 
-double elements(lr_session* session) {
+int64_t dimension(const lr_tensor& tensor, int d) { return tensor.dims[d] < 0 ? kOpen : tensor.dims[d]; }
+
+bool is_small(lr_session* session) {
   double sum = 0;
   for (size_t i = 0; i < lr_session_tensor_count(session); ++i) {
     lr_tensor tensor;
     if (lr_session_tensor(session, i, &tensor) != LR_OK) continue;
     double count = 1;
-    for (int d = 0; d < tensor.rank; ++d) count *= static_cast<double>(tensor.dims[d]);
+    for (int d = 0; d < tensor.rank; ++d) count *= static_cast<double>(dimension(tensor, d));
     sum += count;
   }
-  return sum;
+  return sum < kMaxElements;
+}
+
+std::vector<lr_shape> input_shapes(lr_session* session) {
+  std::vector<lr_shape> shapes;
+  for (size_t i = 0; i < lr_session_input_count(session); ++i) {
+    lr_tensor tensor;
+    if (lr_session_input(session, i, &tensor) != LR_OK) continue;
+    lr_shape& shape = shapes.emplace_back();
+    shape.rank = tensor.rank;
+    for (int d = 0; d < tensor.rank; ++d) shape.dims[d] = dimension(tensor, d);
+  }
+  return shapes;
 }
 
 void use(lr_model* model) {
@@ -31,26 +47,25 @@ void use(lr_model* model) {
   options.struct_size = sizeof options;
   options.threads = 1;
   options.infer_only = 1;
-  lr_session* shapes = nullptr;
-  const bool small = lr_session_create(model, &options, &shapes) == LR_OK && elements(shapes) < kMaxElements;
-  lr_session_free(shapes);
-  if (!small) return;
-
-  options.infer_only = 0;
   lr_session* session = nullptr;
   if (lr_session_create(model, &options, &session) != LR_OK) return;
-  std::vector<lr_shape> resized;
+  const std::vector<lr_shape> shapes = input_shapes(session);
+  const bool small = is_small(session);
+  const bool small_after = lr_session_resize(session, shapes.data(), shapes.size()) != LR_OK || is_small(session);
+  lr_session_free(session);
+  if (!small || !small_after) return;
+
+  options.infer_only = 0;
+  session = nullptr;
+  if (lr_session_create(model, &options, &session) != LR_OK) return;
   for (size_t i = 0; i < lr_session_input_count(session); ++i) {
     lr_tensor tensor;
     if (lr_session_input(session, i, &tensor) != LR_OK) continue;
-    lr_shape& shape = resized.emplace_back();
-    shape.rank = tensor.rank;
-    for (int d = 0; d < tensor.rank; ++d) shape.dims[d] = tensor.dims[d] < 0 ? 3 : tensor.dims[d];
-    const std::vector<char> zeros(tensor.bytes, 1);
-    lr_session_set_input(session, i, zeros.data(), zeros.size());
+    const std::vector<char> ones(tensor.bytes, 1);
+    lr_session_set_input(session, i, ones.data(), ones.size());
   }
   lr_session_run(session);
-  if (lr_session_resize(session, resized.data(), resized.size()) == LR_OK) lr_session_run(session);
+  if (lr_session_resize(session, shapes.data(), shapes.size()) == LR_OK) lr_session_run(session);
   lr_session_free(session);
 }
 
