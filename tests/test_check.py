@@ -87,6 +87,14 @@ def test_command_line_reports_the_check(conv_net, tmp_path, capsys):
     assert found["passed"] and found["outputs"][0]["name"] == "y"
 
 
+def test_command_line_takes_data(conv_net, tmp_path, capsys):
+    np.savez(tmp_path / "data.npz", x=np.random.default_rng(1).standard_normal((2, 3, 9, 9), np.float32))
+    arguments = [f"--modelFile={conv_net}", f"--outputFile={tmp_path / 'net'}"]
+    assert main([*arguments, f"--checkData={tmp_path / 'data.npz'}"]) == 0
+    assert f"checked against ONNX Runtime on {tmp_path / 'data.npz'}" in capsys.readouterr().out
+    assert main([*arguments, f"--checkData={tmp_path / 'none.npz'}"]) == 3
+
+
 def test_failed_check_writes_nothing(conv_net, tmp_path, capsys):
     output = tmp_path / "net.ms"
     arguments = [f"--modelFile={conv_net}", f"--outputFile={output}", "--checkThreshold=1e-12"]

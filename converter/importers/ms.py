@@ -259,7 +259,10 @@ class _ModelBuilder:
                 f"constant '{value.name}' holds {data.nbytes} bytes, "
                 f"its {list(dims)} {dtype} elements need {count * dtype.itemsize}"
             )
-        return data.view(dtype).reshape(dims)
+        try:
+            return data.view(dtype).reshape(dims)
+        except ValueError:  # too many dimensions, or too large ones beside a 0
+            raise self._invalid(f"constant '{value.name}' has dimensions {list(dims)}") from None
 
     def _invalid(self, what: str) -> SourceFormatError:
         return SourceFormatError(f"{self._source}: the .ms file contradicts itself: {what}")

@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "model_generated.h"
+#include "schema_reader.h"
 #include "storage.h"
 
 namespace lr {

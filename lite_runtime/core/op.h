@@ -14,7 +14,7 @@
 
 #include "kernels/kernels.h"
 #include "model.h"
-#include "model_generated.h"
+#include "schema_reader.h"
 #include "thread_pool.h"
 #include "types.h"
 

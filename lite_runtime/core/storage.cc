@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "kernels/kernels.h"
-#include "model_generated.h"
+#include "schema_reader.h"
 
 namespace lr {
 

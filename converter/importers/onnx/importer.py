@@ -27,6 +27,8 @@ from lite_runtime.types import DataType
 
 FMK_ONNX = 2
 _MAX_DEPTH = 64
+# Functions may call each other twice as often at every level.
+_MAX_EXPANSIONS = 1 << 14
 # 8-bit constants above this many elements stay 8-bit in the file where that is possible.
 _SMALL_WEIGHTS = 1024
 NO_LOWERING = "no combination of .ms operators is known that computes it."
@@ -42,6 +44,7 @@ class Importer:
         self.problems: list[Problem] = []
         self.functions = {(f.domain, f.name): f for f in file.model.functions}
         self.depth = 0
+        self.expansions = 0
         self.memo = Memo()
         # Results of refused nodes, and what was made of them: their types may be unknown for that reason alone.
         self.doubtful: set[Value] = set()
@@ -273,7 +276,7 @@ class Importer:
         if entry is None:
             known = [name for space, name in registry.entries() if space == domain]
             raise LoweringError(NO_LOWERING, suggestion=alternatives(node.op_type, known))
-        attributes = self.attributes(node)
+        attributes = self.attributes(node, schema)
         builder = Builder(scope.graph, label, node.op_type, version, [bool(o) for o in node.output], self.memo)
         results = self.call(entry, builder, node.op_type, schema, list(inputs), attributes, scope)
         self.bind(node, builder, results, scope)
@@ -403,8 +406,11 @@ class Importer:
         )
         body.attributes = {**defaults, **{a.name: a for a in function.attribute_proto}, **given}
         self.depth += 1
+        self.expansions += 1
         if self.depth > _MAX_DEPTH:
             raise InvalidGraphError(f"{self.file.source}: functions are nested deeper than {_MAX_DEPTH} at '{label}'")
+        if self.expansions > _MAX_EXPANSIONS:
+            raise InvalidGraphError(f"{self.file.source}: functions are called more than {_MAX_EXPANSIONS} times")
         try:
             self.nodes(live_nodes(function.node, [i for o, i in zip(node.output, function.output) if o]), body)
         finally:
@@ -418,8 +424,17 @@ class Importer:
 
     # Attributes, types, problems
 
-    def attributes(self, node: NodeProto) -> dict[str, Any]:
-        """The node's attributes as Python values; tensors as arrays."""
+    def attributes(self, node: NodeProto, schema: defs.OpSchema | None) -> dict[str, Any]:
+        """The node's attributes as Python values; tensors as arrays. Raises LoweringError for one of a wrong type."""
+        for attribute in node.attribute:
+            known = schema.attributes.get(attribute.name) if schema else None
+            expected = AttributeProto.AttributeType.Name(int(known.type)) if known else ""  # type: ignore[call-overload]
+            found = AttributeProto.AttributeType.Name(attribute.type)
+            if known is not None and found != expected:
+                raise LoweringError(
+                    f"it has the type {found} instead of {expected}. The model is invalid: check the exporter.",
+                    attribute=attribute.name,
+                )
         return {attribute.name: self.attribute_value(attribute) for attribute in node.attribute}
 
     def attribute_value(self, attribute: AttributeProto) -> Any:
@@ -473,7 +488,7 @@ class Importer:
         present = [value for value in inputs if value is not None]
         if len(present) < len(inputs) or any(value in self.doubtful for value in present):
             raise ValueError("an input is absent")
-        attributes = self.attributes(node)
+        attributes = self.attributes(node, None)
         if any(isinstance(value, GraphProto) for value in attributes.values()):
             raise ValueError("it has sub-graphs")
         names = [name for name in node.output if name]

@@ -90,8 +90,8 @@ class _Reader:
         for graph in self.items(self.model, "Subgraphs"):
             tensors = [self.tensor(t) for t in self.items(graph, "Tensors")]
             operators = [self.operator(o, len(tensors)) for o in self.items(graph, "Operators")]
-            inputs = self.indices(graph, "Inputs", len(tensors))
-            yield Subgraph(tensors, operators, inputs, self.indices(graph, "Outputs", len(tensors)))
+            inputs, outputs = (self.indices(graph, ends, len(tensors), least=0) for ends in ("Inputs", "Outputs"))
+            yield Subgraph(tensors, operators, inputs, outputs)
 
     def length(self, table: Any, name: str) -> int:
         """Length of a vector of 4-byte (or larger) elements, held against the file size."""
@@ -110,10 +110,11 @@ class _Reader:
         self.spend(count)
         return (get(i) for i in range(count))
 
-    def indices(self, table: Any, name: str, limit: int) -> list[int]:
+    def indices(self, table: Any, name: str, limit: int, least: int = -1) -> list[int]:
+        """Numbers of tensors; -1 stands for an operand that is absent."""
         found = [int(i) for i in self.items(table, name)]
         for index in found:
-            if not -1 <= index < limit:
+            if not least <= index < limit:
                 raise ValueError(f"{name} names tensor {index} of {limit}")
         return found
 
