@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support import DATA, ROOT
 
-_SHORT, _LONGER = 6, 20
+_SHORT, _LONGER = 6, 10
 ATTACKS = ROOT / "tests" / "attacks"
 PROGRAM = ROOT / "tests" / "fuzz" / "importer.py"
 
