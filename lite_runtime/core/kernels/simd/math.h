@@ -176,11 +176,20 @@ LR_INLINE vf erf(vf x) {
   return odd_rational(x, 4.15f, kP, kQ);
 }
 
-// With e = e^-|x|: 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0; the divisor is in [1, 2].
-LR_INLINE vf sigmoid(vf x) {
-  const vf one = splat(1.f);
-  const vf e = exp_nonpositive(-abs(x));
-  return div_fast(select(x < splat(0.f), e, one), one + e);
+// 1 + e^-x, infinite where 1 divided by it is below 2^-126, for -89 <= x.
+LR_INLINE vf logistic_divisor(vf x) {
+  static constexpr float kExp[] = {1.f, 1.f, 0.5f, 0.166665152f, 0.0416663736f, 0.00836939365f, 0.00139432598f};
+  const vf y = min(splat(87.f), x);
+  const Nearest n = nearest(y * splat(-1.44269504f));
+  vf r = fma(n.f, splat(-0.693145752f), -y);
+  r = fma(n.f, splat(-1.42860677e-06f), r);
+  return fma(polynomial(r, kExp), exp2_int(n.i), splat(1.f));  // n = 128 scales by infinity
+}
+LR_INLINE vf sigmoid(vf x) { return div_fast(splat(1.f), logistic_divisor(max(splat(-89.f), x))); }
+// x sigmoid(x)
+LR_INLINE vf swish(vf x) {
+  const vf t = max(splat(-89.f), x);  // the result is zero there
+  return t * div_fast(splat(1.f), logistic_divisor(t));
 }
 
 }  // namespace LR_TIER

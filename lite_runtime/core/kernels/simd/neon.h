@@ -114,6 +114,7 @@ LR_INLINE vf sqrt(vf a) {
 }
 // Two Newton steps on the 8-bit estimate, and a correction of the quotient by its remainder.
 LR_INLINE vf div_fast(vf a, vf b) {
+  b = {vminq_f32(b.v, vdupq_n_f32(__FLT_MAX__))};  // the last step would multiply infinity by zero
   float32x4_t r = vrecpeq_f32(b.v);
   r = vmulq_f32(r, vrecpsq_f32(b.v, r));
   r = vmulq_f32(r, vrecpsq_f32(b.v, r));

@@ -17,7 +17,7 @@
 //   bits, floats          reinterpretation;  to_float: int32 to float
 //   any(mask)             true if any lane is set
 //   hsum, hmax, hmin      over the lanes
-//   div_fast              a / b within 2 ulp for 2^-60 < |b| < 2^60
+//   div_fast              a / b within 2 ulp for 2^-60 < |b| < 2^60; 0 for finite a and b = inf
 //   transpose             of a square of kLanes vectors, bit for bit
 // and, where the CPU converts half precision itself, LR_HALF_LANES with half_to_floats and floats_to_half.
 #pragma once
