@@ -1,7 +1,8 @@
 // The integer GEMM micro-kernels: int8 by int8 with int32 sums, finished as int8 or as float.
 //
 // Weights are packed in groups of kGemmI8Depth values of k (pack.cc), the last group of a tap filled up with
-// zeros: pairs for multiply-add of pairs, quads for the dot product instructions.
+// zeros: pairs for multiply-add of pairs, quads for the dot product instructions. On x86 these take unsigned values on
+// one side: the activations plus 128, and 128 times the weights, which a row of sums collects, is taken off in the end.
 #include "simd/int8.h"
 #include "table.h"
 #include "tile.h"
@@ -9,8 +10,21 @@
 namespace lr {
 namespace LR_TIER {
 
+#if defined(__AVX512VNNI__)
+constexpr size_t kExtraRows = 1;
+#else
+constexpr size_t kExtraRows = 0;
+#endif
+
 template <size_t kRows>
-using Sums = vi[kRows][kGemmI8Vectors];
+using Sums = vi[kRows + kExtraRows][kGemmI8Vectors];
+
+// The last one to three values of k, then zeros.
+[[maybe_unused]] LR_INLINE int32_t last_quad(const int8_t* x, size_t n) {
+  uint32_t bytes = 0;
+  for (size_t b = 0; b < n; ++b) bytes |= static_cast<uint32_t>(static_cast<uint8_t>(x[b])) << (8 * b);
+  return static_cast<int32_t>(bytes);
+}
 
 #if defined(__ARM_FEATURE_DOTPROD)
 
@@ -59,12 +73,40 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
   }
   if (i == k) return w;
   LR_UNROLL
-  for (size_t r = 0; r < kRows; ++r) {
-    uint32_t bytes = 0;
-    for (size_t b = 0; b < k - i; ++b) bytes |= static_cast<uint32_t>(static_cast<uint8_t>(a[r][i + b])) << (8 * b);
-    quad[r] = static_cast<int32_t>(bytes);
-  }
+  for (size_t r = 0; r < kRows; ++r) quad[r] = last_quad(a[r] + i, k - i);
   add_quad<kRows>(acc, quad, w);
+  return w + kStep;
+}
+
+#elif defined(__AVX512VNNI__)
+
+LR_INLINE vi dot_quads(vi acc, __m256i x, __m256i w) { return {_mm256_dpbusd_epi32(acc.v, x, w)}; }
+
+// Four values of k; those of row r are at x(r).
+template <size_t kRows, class Quad>
+LR_INLINE void add_quad(Sums<kRows>& acc, const Quad& x, const int8_t* w) {
+  const __m256i half = _mm256_set1_epi8(-128);
+  __m256i b[kGemmI8Vectors];
+  LR_UNROLL
+  for (size_t j = 0; j < kGemmI8Vectors; ++j) {
+    b[j] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 4 * kLanes * j));
+    acc[kRows][j] = dot_quads(acc[kRows][j], half, b[j]);
+  }
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    const __m256i v = _mm256_xor_si256(_mm256_set1_epi32(x(r)), half);
+    LR_UNROLL
+    for (size_t j = 0; j < kGemmI8Vectors; ++j) acc[r][j] = dot_quads(acc[r][j], v, b[j]);
+  }
+}
+
+template <bool kNarrow, size_t kRows>
+LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
+  constexpr size_t kStep = 4 * kGemmI8Columns;
+  size_t i = 0;
+  for (; i + 4 <= k; i += 4, w += kStep) add_quad<kRows>(acc, [&](size_t r) { return read_32(a[r] + i); }, w);
+  if (i == k) return w;
+  add_quad<kRows>(acc, [&](size_t r) { return last_quad(a[r] + i, k - i); }, w);
   return w + kStep;
 }
 
@@ -184,6 +226,8 @@ static void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_
     const vi start = output.start(column + j * kLanes);
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) acc[r][j] = start;
+    LR_UNROLL
+    for (size_t r = kRows; r < kRows + kExtraRows; ++r) acc[r][j] = splat_i(0);
   }
   for (size_t t = 0; t < g.taps; ++t) {
     const int8_t* a[kRows];
@@ -196,7 +240,8 @@ static void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_
   for (size_t r = 0; r < kRows; ++r) {
     LR_UNROLL
     for (size_t j = 0; j < kGemmI8Vectors; ++j) {
-      if (columns > j * kLanes) output.store_vector(acc[r][j], r, column + j * kLanes, columns - j * kLanes);
+      const vi sum = kExtraRows == 0 ? acc[r][j] : acc[r][j] - acc[kRows + kExtraRows - 1][j];
+      if (columns > j * kLanes) output.store_vector(sum, r, column + j * kLanes, columns - j * kLanes);
     }
   }
 }

@@ -1,5 +1,5 @@
 // Register tiles of the GEMMs on each tier. Their rows x vectors accumulators, a vector of weights per column of
-// vectors and a broadcast must fit the vector registers (16 on x86 and 32-bit ARM, 32 on aarch64).
+// vectors and a broadcast must fit the vector registers (16 on x86 and 32-bit ARM, 32 on aarch64 and with AVX-512).
 #pragma once
 
 #include "simd/simd.h"
@@ -20,6 +20,8 @@ constexpr size_t kGemmColumns = kGemmVectors * kLanes;
 
 // The same for the integer GEMM, whose vectors hold 4-byte sums of kGemmI8Depth products each.
 #if defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
+constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 4;
+#elif defined(__AVX512VNNI__)
 constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 4;
 #elif defined(__aarch64__) && !LR_IS_SCALAR
 constexpr size_t kGemmI8Rows = 4, kGemmI8Vectors = 4, kGemmI8Depth = 2;

@@ -134,10 +134,24 @@ LR_INLINE void store_i8(int8_t* p, vi a) {
 
 #endif
 
+// In steps of fixed size: a copy of n bytes would be a call, around which all sums have to leave their registers.
 LR_INLINE void store_i8_part(int8_t* p, vi a, size_t n) {
   int8_t bytes[kLanes];
   store_i8(bytes, a);
-  for (size_t i = 0; i < n; ++i) p[i] = bytes[i];
+  size_t i = 0;
+  if constexpr (kLanes > 4) {
+    if ((n & 4) != 0) {
+      __builtin_memcpy(p, bytes, 4);
+      i = 4;
+    }
+  }
+  if constexpr (kLanes > 2) {
+    if ((n & 2) != 0) {
+      __builtin_memcpy(p + i, bytes + i, 2);
+      i += 2;
+    }
+  }
+  if ((n & 1) != 0) p[i] = bytes[i];
 }
 
 // Rounds to an integer, half to even, and adds `zero`; |x| < 2^21. Adding 1.5 * 2^23 leaves the rounded
