@@ -169,7 +169,7 @@ void check_depthwise(const Kernels& k, size_t taps, size_t step, size_t channels
   std::vector<int8_t> w(channels * taps);  // the taps of a channel together
   fill_bytes(w);
   const size_t used = std::max(channels, k.lanes);
-  Guarded<int8_t> packed((channels + k.lanes - 1) / k.lanes * k.lanes * (taps + taps % 2));
+  Guarded<int8_t> packed(packed_depthwise_i8_bytes(k, taps, channels));
   pack_depthwise_i8(k, w.data(), 1, taps, taps, channels, packed.data());
   Guarded<int32_t> bias(used);
   for (int32_t& b : bias) b = random_int(-5000, 5000);
@@ -231,6 +231,9 @@ void test_depthwise_i8(const Kernels& k) {
   for (const size_t taps : {1, 2, 3, 9, 25}) {
     for (size_t channels = 1; channels <= 37; ++channels, ++turn) {
       check_depthwise(k, taps, 1 + turn % taps, channels, 1 + turn % 11, turn % 3, kResults[turn % 5]);
+      // Windows whose columns are shared.
+      const size_t step = depthwise_i8_column(taps) * (1 + turn % 2);
+      if (taps >= 9) check_depthwise(k, taps, step, channels, 1 + turn % 11, turn % 3, kResults[turn % 5]);
     }
   }
 }

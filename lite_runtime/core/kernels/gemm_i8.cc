@@ -104,9 +104,12 @@ template <bool kNarrow, size_t kRows>
 LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
   constexpr size_t kStep = 4 * kGemmI8Columns;
   size_t i = 0;
-  for (; i + 4 <= k; i += 4, w += kStep) add_quad<kRows>(acc, [&](size_t r) { return read_32(a[r] + i); }, w);
+  for (; i + 4 <= k; i += 4, w += kStep)
+    add_quad<kRows>(
+        acc, [&](size_t r) { return read_32(a[r] + i); }, w);
   if (i == k) return w;
-  add_quad<kRows>(acc, [&](size_t r) { return last_quad(a[r] + i, k - i); }, w);
+  add_quad<kRows>(
+      acc, [&](size_t r) { return last_quad(a[r] + i, k - i); }, w);
   return w + kStep;
 }
 
@@ -191,17 +194,26 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
 #endif
 #endif
 
-// How sums become results: finish(column) gives the function for one vector of columns, store puts it away.
+// How sums become results: start(column) is what a vector of sums begins with, store puts a row of them away, of
+// which `left` are wanted.
 struct ToI8 {
   const GemmI8& g;
-  Requantize requantize;
-  LR_MEMBER explicit ToI8(const GemmI8& gemm) : g(gemm), requantize(gemm.zero, gemm.lo, gemm.hi) {}
+  Limits limits;
+  LR_MEMBER explicit ToI8(const GemmI8& gemm) : g(gemm), limits(gemm.zero, gemm.lo, gemm.hi) {}
   LR_MEMBER vi start(size_t column) const { return load_i(g.bias + column); }
-  LR_MEMBER void store_vector(vi acc, size_t row, size_t column, size_t left) const {
-    const vi y = requantize(to_float(acc) * load(g.scale + column));
+  LR_MEMBER void store_row(const vi (&sums)[kGemmI8Vectors], size_t row, size_t column, size_t left) const {
+    vf x[kGemmI8Vectors];
+    LR_UNROLL
+    for (size_t j = 0; j < kGemmI8Vectors; ++j) x[j] = to_float(sums[j]) * load(g.scale + column + j * kLanes);
     int8_t* to = g.c + row * g.c_stride + column;
-    if (left >= kLanes) return store_i8(to, y);
-    store_i8_part(to, y, left);
+    if (left >= kGemmI8Columns) return store_bytes(to, x);
+    int8_t bytes[kGemmI8Columns];
+    store_bytes(bytes, x);
+    copy_part<kGemmI8Columns>(to, bytes, left);
+  }
+  LR_MEMBER void store_bytes(int8_t* to, const vf (&x)[kGemmI8Vectors]) const {
+    LR_UNROLL
+    for (size_t j = 0; j < kGemmI8Vectors; j += kTogether) store_together(to + j * kLanes, x + j, limits);
   }
 };
 
@@ -210,11 +222,18 @@ struct ToF32 {
   vf lo, hi;
   LR_MEMBER explicit ToF32(const GemmI8F32& gemm) : g(gemm), lo(splat(gemm.lo)), hi(splat(gemm.hi)) {}
   LR_MEMBER vi start(size_t) const { return splat_i(0); }
-  LR_MEMBER void store_vector(vi acc, size_t row, size_t column, size_t left) const {
-    const vf y = clamp(to_float(acc) * load(g.scale + column) + load(g.offset + column), lo, hi);
-    float* to = g.c + row * g.c_stride + column;
-    if (left >= kLanes) return store(to, y);
-    store_part(to, y, left);
+  LR_MEMBER void store_row(const vi (&sums)[kGemmI8Vectors], size_t row, size_t column, size_t left) const {
+    LR_UNROLL
+    for (size_t j = 0; j < kGemmI8Vectors; ++j) {
+      const size_t at = column + j * kLanes;
+      const vf y = clamp(to_float(sums[j]) * load(g.scale + at) + load(g.offset + at), lo, hi);
+      float* to = g.c + row * g.c_stride + at;
+      if (left >= (j + 1) * kLanes) {
+        store(to, y);
+      } else if (left > j * kLanes) {
+        store_part(to, y, left - j * kLanes);
+      }
+    }
   }
 };
 
@@ -235,14 +254,14 @@ static void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_
     for (size_t r = 0; r < kRows; ++r) a[r] = g.a[t * kRows + r];
     w = add_tap<kNarrow, kRows>(acc, a, g.k, w);
   }
-  const size_t columns = g.n - column;
   LR_UNROLL
   for (size_t r = 0; r < kRows; ++r) {
+    vi sums[kGemmI8Vectors];
     LR_UNROLL
     for (size_t j = 0; j < kGemmI8Vectors; ++j) {
-      const vi sum = kExtraRows == 0 ? acc[r][j] : acc[r][j] - acc[kRows + kExtraRows - 1][j];
-      if (columns > j * kLanes) output.store_vector(sum, r, column + j * kLanes, columns - j * kLanes);
+      sums[j] = kExtraRows == 0 ? acc[r][j] : acc[r][j] - acc[kRows + kExtraRows - 1][j];
     }
+    output.store_row(sums, r, column, g.n - column);
   }
 }
 

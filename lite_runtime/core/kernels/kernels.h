@@ -124,6 +124,10 @@ struct GemmI8F32 {
   float lo, hi;
 };
 
+// Taps of a column of a window with so many, as the integer depthwise kernels see it: windows of 3x3 and 5x5 are
+// square, of any others all taps are one column.
+constexpr size_t depthwise_i8_column(size_t taps) { return taps == 9 ? 3 : taps == 25 ? 5 : taps; }
+
 // As DepthwiseF32, with quantised results.
 struct DepthwiseI8 {
   const int8_t* packed;  // by pack_depthwise_i8
@@ -195,6 +199,7 @@ struct Kernels {
   size_t lanes;                                  // floats in a vector
   size_t gemm_mr, gemm_nr;                       // rows and columns of the GEMM tile
   size_t gemm_i8_mr, gemm_i8_nr, gemm_i8_depth;  // of the integer GEMM, and values of k packed together
+  size_t depthwise_i8_depth;                     // taps of a column packed together
 
 #define LR_DECLARE(name, result, parameters) result(*name) parameters;
   LR_OTHER_KERNELS(LR_DECLARE)
@@ -240,7 +245,8 @@ size_t packed_depthwise_f32_bytes(size_t taps, size_t channels);
 void pack_depthwise_f32(const float* w, size_t tap_stride, size_t channel_stride, const float* bias, size_t taps,
                         size_t channels, float* packed);
 
-// The same for the integer kernels. k is rounded up to gemm_i8_depth, taps to two; what is missing is zero.
+// The same for the integer kernels. k is rounded up to gemm_i8_depth, the taps of a column to depthwise_i8_depth; what
+// is missing is zero.
 size_t packed_gemm_i8_bytes(size_t taps, size_t k, size_t n);
 void pack_gemm_i8(const int8_t* w, size_t tap_stride, size_t k_stride, size_t n_stride, size_t taps, size_t k, size_t n,
                   int8_t* packed);

@@ -81,21 +81,29 @@ void pack_gemm_i8(const int8_t* w, size_t tap_stride, size_t k_stride, size_t n_
   pack_gemm_i8(kernels(), w, tap_stride, k_stride, n_stride, taps, k, n, packed);
 }
 
+size_t packed_depthwise_i8_bytes(const Kernels& tier, size_t taps, size_t channels) {
+  const size_t lanes = tier.lanes, depth = tier.depthwise_i8_depth, column = depthwise_i8_column(taps);
+  return (channels + lanes - 1) / lanes * lanes * (taps / column) * ((column + depth - 1) / depth * depth);
+}
+
 size_t packed_depthwise_i8_bytes(size_t taps, size_t channels) {
-  const size_t lanes = kernels().lanes;
-  return (channels + lanes - 1) / lanes * lanes * (taps + taps % 2);
+  return packed_depthwise_i8_bytes(kernels(), taps, channels);
 }
 
 void pack_depthwise_i8(const Kernels& tier, const int8_t* w, size_t tap_stride, size_t channel_stride, size_t taps,
                        size_t channels, int8_t* packed) {
   const size_t lanes = tier.lanes, used = channels < lanes ? channels : lanes;
+  const size_t depth = tier.depthwise_i8_depth, column = depthwise_i8_column(taps);
   for (size_t group = 0; group < channels; group += lanes) {
     const size_t c0 = group + used <= channels ? group : channels - used;
-    for (size_t t = 0; t < taps; t += 2) {
-      const int8_t* tap = w + t * tap_stride + c0 * channel_stride;
-      for (size_t i = 0; i < lanes; ++i) {
-        *packed++ = i < used ? tap[i * channel_stride] : static_cast<int8_t>(0);
-        *packed++ = i < used && t + 1 < taps ? tap[tap_stride + i * channel_stride] : static_cast<int8_t>(0);
+    for (size_t start = 0; start < taps; start += column) {
+      for (size_t t = 0; t < column; t += depth) {
+        const int8_t* tap = w + (start + t) * tap_stride + c0 * channel_stride;
+        for (size_t i = 0; i < lanes * depth; ++i) {
+          const size_t c = i / depth, d = i % depth;
+          const bool inside = c < used && t + d < column;
+          *packed++ = inside ? tap[d * tap_stride + c * channel_stride] : static_cast<int8_t>(0);
+        }
       }
     }
   }

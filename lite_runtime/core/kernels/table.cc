@@ -22,6 +22,7 @@ const Kernels table = {
     kGemmI8Rows,
     kGemmI8Columns,
     kGemmI8Depth,
+    kDepthwiseI8Depth,
     LR_OTHER_KERNELS(LR_OTHER){LR_UNARY_KERNELS(LR_UNARY)},
     {LR_BINARY_KERNELS(LR_BINARY)},
     {LR_REDUCE_KERNELS(LR_REDUCE)},

@@ -30,5 +30,12 @@ constexpr size_t kGemmI8Rows = kGemmRows, kGemmI8Vectors = kGemmVectors, kGemmI8
 #endif
 constexpr size_t kGemmI8Columns = kGemmI8Vectors * kLanes;
 
+// Taps of a column that the integer depthwise kernel multiplies together.
+#if defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
+constexpr size_t kDepthwiseI8Depth = 4;
+#else
+constexpr size_t kDepthwiseI8Depth = 2;
+#endif
+
 }  // namespace LR_TIER
 }  // namespace lr

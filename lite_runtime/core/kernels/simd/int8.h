@@ -9,6 +9,8 @@
 //   load_i8, load_i           kLanes values of int8 or int32
 //   store_i8                  the low bytes of kLanes values
 //   store_i8_part             of the first 1 <= n < kLanes values
+//   Limits, store_together    quantised results of kTogether vectors: rounded half to even, plus a zero point of
+//                             int8, limited to [lo, hi] within int8; infinite and any finite values are allowed
 // On x86 a pair is broadcast from int16 (LR_WIDE_PAIRS), elsewhere straight from int8.
 #pragma once
 
@@ -45,6 +47,19 @@ LR_INLINE vi load_i8(const int8_t* p) { return {*p}; }
 LR_INLINE vi load_i(const int32_t* p) { return {*p}; }
 LR_INLINE void store_i8(int8_t* p, vi a) { *p = static_cast<int8_t>(a.v); }
 
+struct Limits {
+  vf hi;
+  int32_t zero, lo;
+  LR_MEMBER Limits(int32_t zero_, int32_t lo_, int32_t hi_)
+      : hi(splat(static_cast<float>(hi_ - zero_))), zero(zero_), lo(lo_) {}
+};
+constexpr size_t kTogether = 1;
+LR_INLINE void store_together(int8_t* p, const vf* x, const Limits& limits) {
+  const float y = __builtin_rintf(min(limits.hi, max(splat(-512.f), x[0])).v);
+  const int32_t shifted = static_cast<int32_t>(y) + limits.zero;
+  *p = static_cast<int8_t>(shifted < limits.lo ? limits.lo : shifted);
+}
+
 #elif defined(__SSE2__)
 
 #define LR_WIDE_PAIRS 1
@@ -67,7 +82,11 @@ LR_INLINE vp interleave(const int8_t* a, const int8_t* b) {
   return {_mm256_cvtepi8_epi16(_mm_unpacklo_epi8(load_8_bytes(a), load_8_bytes(b)))};
 }
 LR_INLINE vp splat_pair(const int16_t* p) { return {_mm256_set1_epi32(read_32(p))}; }
+#if defined(__AVX512VNNI__)
+LR_INLINE vi dot(vi acc, vp x, vp y) { return {_mm256_dpwssd_epi32(acc.v, x.v, y.v)}; }
+#else
 LR_INLINE vi dot(vi acc, vp x, vp y) { return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(x.v, y.v))}; }
+#endif
 LR_INLINE vi load_i8(const int8_t* p) { return {_mm256_cvtepi8_epi32(load_8_bytes(p))}; }
 LR_INLINE vi load_i(const int32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
 LR_INLINE void store_i8(int8_t* p, vi a) {
@@ -107,6 +126,41 @@ LR_INLINE void widen_16(const int8_t* from, int16_t* to) {
 
 #endif
 
+// The nearest integers, half to even; what is too small becomes the least one, larger than 2^31 must not be.
+#if defined(__AVX2__)
+LR_INLINE __m256i nearest(vf x) { return _mm256_cvtps_epi32(x.v); }
+#else
+LR_INLINE __m128i nearest(vf x) { return _mm_cvtps_epi32(x.v); }
+#endif
+
+// The upper limit is one of the floats, so that they can be converted; the others are of saturated words.
+struct Limits {
+  vf hi;
+  __m128i zero, lo;
+  LR_MEMBER Limits(int32_t zero_, int32_t lo_, int32_t hi_)
+      : hi(splat(static_cast<float>(hi_ - zero_))),
+        zero(_mm_set1_epi16(static_cast<int16_t>(zero_))),
+        lo(_mm_set1_epi16(static_cast<int16_t>(lo_))) {}
+  LR_MEMBER __m128i words(__m128i a, __m128i b) const {
+    return _mm_max_epi16(_mm_adds_epi16(_mm_packs_epi32(a, b), zero), lo);
+  }
+};
+
+#if defined(__AVX2__)
+constexpr size_t kTogether = 1;
+LR_INLINE void store_together(int8_t* p, const vf* x, const Limits& limits) {
+  const __m256i y = nearest(min(limits.hi, x[0]));
+  const __m128i words = limits.words(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+}
+#else
+constexpr size_t kTogether = 2;
+LR_INLINE void store_together(int8_t* p, const vf* x, const Limits& limits) {
+  const __m128i words = limits.words(nearest(min(limits.hi, x[0])), nearest(min(limits.hi, x[1])));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+}
+#endif
+
 #else
 
 struct vp {
@@ -132,26 +186,52 @@ LR_INLINE void store_i8(int8_t* p, vi a) {
   __builtin_memcpy(p, &bits, sizeof bits);
 }
 
+struct Limits {
+  int16x8_t zero;
+  int8x8_t lo, hi;
+  LR_MEMBER Limits(int32_t zero_, int32_t lo_, int32_t hi_)
+      : zero(vdupq_n_s16(static_cast<int16_t>(zero_))),
+        lo(vdup_n_s8(static_cast<int8_t>(lo_))),
+        hi(vdup_n_s8(static_cast<int8_t>(hi_))) {}
+};
+
+// Half to even, saturated to int16.
+LR_INLINE int16x4_t nearest(vf x) {
+#if defined(__aarch64__)
+  return vqmovn_s32(vcvtnq_s32_f32(x.v));
+#else
+  // Adding 1.5 * 2^23 leaves the rounded number in the low bits of the mantissa.
+  const float32x4_t near = vminq_f32(vmaxq_f32(x.v, vdupq_n_f32(-32768.f)), vdupq_n_f32(32767.f));
+  const int32x4_t bits = vreinterpretq_s32_f32(vaddq_f32(near, vdupq_n_f32(12582912.f)));
+  return vmovn_s32(vsubq_s32(bits, vdupq_n_s32(0x4b400000)));
+#endif
+}
+
+constexpr size_t kTogether = 2;
+LR_INLINE void store_together(int8_t* p, const vf* x, const Limits& limits) {
+  const int16x8_t words = vqaddq_s16(vcombine_s16(nearest(x[0]), nearest(x[1])), limits.zero);
+  vst1_s8(p, vmin_s8(vmax_s8(vqmovn_s16(words), limits.lo), limits.hi));
+}
+
 #endif
 
-// In steps of fixed size: a copy of n bytes would be a call, around which all sums have to leave their registers.
+// The first n < kMax bytes, in steps of fixed size: a copy of n bytes would be a call, around which all sums have to
+// leave their registers.
+template <size_t kMax>
+LR_INLINE void copy_part(int8_t* to, const int8_t* from, size_t n) {
+  if constexpr (kMax > 1) {
+    constexpr size_t kHalf = kMax / 2;
+    const bool half = (n & kHalf) != 0;
+    if (half) __builtin_memcpy(to, from, kHalf);
+    const size_t step = half ? kHalf : 0;
+    copy_part<kHalf>(to + step, from + step, n);
+  }
+}
+
 LR_INLINE void store_i8_part(int8_t* p, vi a, size_t n) {
   int8_t bytes[kLanes];
   store_i8(bytes, a);
-  size_t i = 0;
-  if constexpr (kLanes > 4) {
-    if ((n & 4) != 0) {
-      __builtin_memcpy(p, bytes, 4);
-      i = 4;
-    }
-  }
-  if constexpr (kLanes > 2) {
-    if ((n & 2) != 0) {
-      __builtin_memcpy(p + i, bytes + i, 2);
-      i += 2;
-    }
-  }
-  if ((n & 1) != 0) p[i] = bytes[i];
+  copy_part<kLanes>(p, bytes, n);
 }
 
 // Rounds to an integer, half to even, and adds `zero`; |x| < 2^21. Adding 1.5 * 2^23 leaves the rounded
