@@ -275,6 +275,21 @@ void test_dequantize_i8(const Kernels& k) {
   }
 }
 
+void test_look_up_u8(const Kernels& k) {
+  uint8_t table[256];
+  for (uint8_t& entry : table) entry = static_cast<uint8_t>(random_int(0, 255));
+  for (const size_t n : {1, 3, 15, 16, 31, 32, 33, 300}) {
+    Case test("%s look_up_u8 n=%zu", k.tier, n);
+    Guarded<uint8_t> x(n), y(n);
+    for (size_t i = 0; i < n; ++i) x[i] = static_cast<uint8_t>(n == 300 ? i : random_int(0, 255));
+    k.look_up_u8(x.data(), y.data(), n, table);
+    for (size_t i = 0; i < n; ++i) test.expect(y[i] == table[x[i]], "%d gives %d, not %d", x[i], y[i], table[x[i]]);
+    test.expect(y.intact(), "wrote in front of the buffer");
+    k.look_up_u8(x.data(), x.data(), n, table);  // in place
+    test.expect(std::equal(x.begin(), x.end(), y.begin()), "in place gives something else");
+  }
+}
+
 void test_add_i8(const Kernels& k) {
   for (const BinaryI8& b : kBinaries) {
     const Result result{b.zero, b.lo, b.hi};

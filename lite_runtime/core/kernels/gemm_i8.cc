@@ -42,12 +42,12 @@ LR_INLINE void add_lane(Sums<kRows>& acc, const int8x16_t (&x)[kRows], const int
   }
 }
 
-// Up to four values of k; x holds them four times.
-template <size_t kRows>
-LR_INLINE void add_quad(Sums<kRows>& acc, const int32_t (&x)[kRows], const int8_t* w) {
+// Four values of k; those of row r are x(r).
+template <size_t kRows, class Quad>
+LR_INLINE void add_quad(Sums<kRows>& acc, const Quad& x, const int8_t* w) {
   int8x16_t a[kRows];
   LR_UNROLL
-  for (size_t r = 0; r < kRows; ++r) a[r] = vreinterpretq_s8_s32(vdupq_n_s32(x[r]));
+  for (size_t r = 0; r < kRows; ++r) a[r] = vreinterpretq_s8_s32(vdupq_n_s32(x(r)));
   add_lane<kRows, 0>(acc, a, w);
 }
 
@@ -65,16 +65,12 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
     add_lane<kRows, 2>(acc, x, w + 2 * kStep);
     add_lane<kRows, 3>(acc, x, w + 3 * kStep);
   }
-  int32_t quad[kRows];
-  for (; i + 4 <= k; i += 4, w += kStep) {
-    LR_UNROLL
-    for (size_t r = 0; r < kRows; ++r) quad[r] = read_32(a[r] + i);
-    add_quad<kRows>(acc, quad, w);
-  }
+  for (; i + 4 <= k; i += 4, w += kStep)
+    add_quad<kRows>(
+        acc, [&](size_t r) { return read_32(a[r] + i); }, w);
   if (i == k) return w;
-  LR_UNROLL
-  for (size_t r = 0; r < kRows; ++r) quad[r] = last_quad(a[r] + i, k - i);
-  add_quad<kRows>(acc, quad, w);
+  add_quad<kRows>(
+      acc, [&](size_t r) { return last_quad(a[r] + i, k - i); }, w);
   return w + kStep;
 }
 
@@ -82,7 +78,7 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
 
 LR_INLINE vi dot_quads(vi acc, __m256i x, __m256i w) { return {_mm256_dpbusd_epi32(acc.v, x, w)}; }
 
-// Four values of k; those of row r are at x(r).
+// Four values of k; those of row r are x(r).
 template <size_t kRows, class Quad>
 LR_INLINE void add_quad(Sums<kRows>& acc, const Quad& x, const int8_t* w) {
   const __m256i half = _mm256_set1_epi8(-128);
@@ -194,26 +190,49 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
 #endif
 #endif
 
-// How sums become results: start(column) is what a vector of sums begins with, store puts a row of them away, of
-// which `left` are wanted.
+// A sum, less what the extra row has of it.
+template <size_t kRows>
+LR_INLINE vi sum_of(const Sums<kRows>& acc, size_t row, size_t vector) {
+  if constexpr (kExtraRows != 0) return acc[row][vector] - acc[kRows][vector];
+  return acc[row][vector];
+}
+
+// How sums become results: start(column) is what a vector of sums begins with; store puts kRows rows of them away, of
+// which `left` columns are wanted. Bytes may alias anything, so what is needed for every row is read before the first
+// is stored.
 struct ToI8 {
   const GemmI8& g;
   Limits limits;
   LR_MEMBER explicit ToI8(const GemmI8& gemm) : g(gemm), limits(gemm.zero, gemm.lo, gemm.hi) {}
   LR_MEMBER vi start(size_t column) const { return load_i(g.bias + column); }
-  LR_MEMBER void store_row(const vi (&sums)[kGemmI8Vectors], size_t row, size_t column, size_t left) const {
+  template <size_t kRows>
+  LR_MEMBER void store(const Sums<kRows>& acc, size_t column, size_t left) const {
+    const Limits bounds = limits;
+    vf scale[kGemmI8Vectors];
+    LR_UNROLL
+    for (size_t j = 0; j < kGemmI8Vectors; ++j) scale[j] = load(g.scale + column + j * kLanes);
+    int8_t* to = g.c + column;
+    const size_t stride = g.c_stride;
+    if (left >= kGemmI8Columns) {
+      LR_UNROLL
+      for (size_t r = 0; r < kRows; ++r, to += stride) store_row<kRows>(acc, r, scale, bounds, to);
+      return;
+    }
+    LR_UNROLL
+    for (size_t r = 0; r < kRows; ++r, to += stride) {
+      int8_t bytes[kGemmI8Columns];
+      store_row<kRows>(acc, r, scale, bounds, bytes);
+      copy_part<kGemmI8Columns>(to, bytes, left);
+    }
+  }
+  template <size_t kRows>
+  LR_MEMBER static void store_row(const Sums<kRows>& acc, size_t row, const vf (&scale)[kGemmI8Vectors],
+                                  const Limits& bounds, int8_t* to) {
     vf x[kGemmI8Vectors];
     LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; ++j) x[j] = to_float(sums[j]) * load(g.scale + column + j * kLanes);
-    int8_t* to = g.c + row * g.c_stride + column;
-    if (left >= kGemmI8Columns) return store_bytes(to, x);
-    int8_t bytes[kGemmI8Columns];
-    store_bytes(bytes, x);
-    copy_part<kGemmI8Columns>(to, bytes, left);
-  }
-  LR_MEMBER void store_bytes(int8_t* to, const vf (&x)[kGemmI8Vectors]) const {
+    for (size_t j = 0; j < kGemmI8Vectors; ++j) x[j] = to_float(sum_of<kRows>(acc, row, j)) * scale[j];
     LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; j += kTogether) store_together(to + j * kLanes, x + j, limits);
+    for (size_t j = 0; j < kGemmI8Vectors; j += kTogether) store_together(to + j * kLanes, x + j, bounds);
   }
 };
 
@@ -222,23 +241,27 @@ struct ToF32 {
   vf lo, hi;
   LR_MEMBER explicit ToF32(const GemmI8F32& gemm) : g(gemm), lo(splat(gemm.lo)), hi(splat(gemm.hi)) {}
   LR_MEMBER vi start(size_t) const { return splat_i(0); }
-  LR_MEMBER void store_row(const vi (&sums)[kGemmI8Vectors], size_t row, size_t column, size_t left) const {
+  template <size_t kRows>
+  LR_MEMBER void store(const Sums<kRows>& acc, size_t column, size_t left) const {
     LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; ++j) {
-      const size_t at = column + j * kLanes;
-      const vf y = clamp(to_float(sums[j]) * load(g.scale + at) + load(g.offset + at), lo, hi);
-      float* to = g.c + row * g.c_stride + at;
-      if (left >= (j + 1) * kLanes) {
-        store(to, y);
-      } else if (left > j * kLanes) {
-        store_part(to, y, left - j * kLanes);
+    for (size_t r = 0; r < kRows; ++r) {
+      LR_UNROLL
+      for (size_t j = 0; j < kGemmI8Vectors; ++j) {
+        const size_t at = column + j * kLanes;
+        const vf y = clamp(to_float(sum_of<kRows>(acc, r, j)) * load(g.scale + at) + load(g.offset + at), lo, hi);
+        float* to = g.c + r * g.c_stride + at;
+        if (left >= (j + 1) * kLanes) {
+          lr::LR_TIER::store(to, y);
+        } else if (left > j * kLanes) {
+          store_part(to, y, left - j * kLanes);
+        }
       }
     }
   }
 };
 
 template <bool kNarrow, size_t kRows, class Output, class Gemm>
-static void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_t column) {
+LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_t column) {
   Sums<kRows> acc;
   LR_UNROLL
   for (size_t j = 0; j < kGemmI8Vectors; ++j) {
@@ -254,15 +277,7 @@ static void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_
     for (size_t r = 0; r < kRows; ++r) a[r] = g.a[t * kRows + r];
     w = add_tap<kNarrow, kRows>(acc, a, g.k, w);
   }
-  LR_UNROLL
-  for (size_t r = 0; r < kRows; ++r) {
-    vi sums[kGemmI8Vectors];
-    LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; ++j) {
-      sums[j] = kExtraRows == 0 ? acc[r][j] : acc[r][j] - acc[kRows + kExtraRows - 1][j];
-    }
-    output.store_row(sums, r, column, g.n - column);
-  }
+  output.template store<kRows>(acc, column, g.n - column);
 }
 
 template <bool kNarrow, size_t kRows, class Output, class Gemm>

@@ -165,6 +165,7 @@ struct BinaryI8 {
 //   gemm_i8, gemm_i8_f32, depthwise_i8, add_i8, mul_i8  see the structs; z may equal x or y
 //   quantize_i8      y[i] = quantised x[i] / scale; not-a-number becomes the zero point
 //   dequantize_i8    y[i] = (x[i] - zero) * scale
+//   look_up_u8       y[i] = table[x[i]] of 256 entries; y may equal x, the table must lie apart
 //   multiply_add_f32  rounds of independent multiply-adds on registers; returns the operations done
 //   winograd_input_f32, winograd_output_f32: the transforms of convolution as F(4x4, 3x3), see their arguments
 #define LR_OTHER_KERNELS(X)                                                                                           \
@@ -192,6 +193,7 @@ struct BinaryI8 {
   X(dequantize_i8, void, (const int8_t* x, float* y, size_t n, float scale, int32_t zero))                            \
   X(add_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))                         \
   X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))                         \
+  X(look_up_u8, void, (const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table))                                 \
   X(multiply_add_f32, double, (size_t rounds))
 
 struct Kernels {

@@ -21,6 +21,74 @@ LR_INLINE vi load_i8_part(const int8_t* x, size_t n) {
   return load_i8(values);
 }
 
+#if defined(__AVX2__) && !LR_IS_SCALAR
+
+// 32 values: of each 16 entries those whose number has the same upper half are picked, the others give 0.
+struct Table {
+  __m256i entries[16];
+  LR_MEMBER explicit Table(const uint8_t* table) {
+    for (size_t i = 0; i < 16; ++i) {
+      entries[i] = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table + 16 * i)));
+    }
+  }
+  static constexpr size_t kBytes = 32;
+  LR_MEMBER void operator()(const uint8_t* x, uint8_t* y) const {
+    const __m256i at = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)), past = _mm256_set1_epi8(0x70);
+    __m256i found = _mm256_setzero_si256();
+    LR_UNROLL
+    for (size_t i = 0; i < 16; ++i) {
+      const __m256i other = _mm256_xor_si256(at, _mm256_set1_epi8(static_cast<char>(16 * i)));
+      found = _mm256_or_si256(found, _mm256_shuffle_epi8(entries[i], _mm256_adds_epu8(other, past)));
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), found);
+  }
+};
+
+#elif defined(__aarch64__) && !LR_IS_SCALAR
+
+// 16 values, in four tables of 64: an index outside leaves what was there.
+struct Table {
+  uint8x16x4_t entries[4];
+  LR_MEMBER explicit Table(const uint8_t* table) {
+    for (size_t i = 0; i < 4; ++i) {
+      for (int j = 0; j < 4; ++j) entries[i].val[j] = vld1q_u8(table + 64 * i + 16 * static_cast<size_t>(j));
+    }
+  }
+  static constexpr size_t kBytes = 16;
+  LR_MEMBER void operator()(const uint8_t* x, uint8_t* y) const {
+    const uint8x16_t step = vdupq_n_u8(64);
+    uint8x16_t at = vld1q_u8(x);
+    uint8x16_t found = vqtbl4q_u8(entries[0], at);
+    LR_UNROLL
+    for (size_t i = 1; i < 4; ++i) {
+      at = vsubq_u8(at, step);
+      found = vqtbx4q_u8(found, entries[i], at);
+    }
+    vst1q_u8(y, found);
+  }
+};
+
+#else
+
+struct Table {
+  const uint8_t* entries;
+  LR_MEMBER explicit Table(const uint8_t* table) : entries(table) {}
+  static constexpr size_t kBytes = 4;
+  LR_MEMBER void operator()(const uint8_t* x, uint8_t* y) const {
+    const uint8_t found[kBytes] = {entries[x[0]], entries[x[1]], entries[x[2]], entries[x[3]]};
+    __builtin_memcpy(y, found, kBytes);
+  }
+};
+
+#endif
+
+void look_up_u8(const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table) {
+  const Table find(table);
+  size_t i = 0;
+  for (; i + Table::kBytes <= n; i += Table::kBytes) find(x + i, y + i);
+  for (; i < n; ++i) y[i] = table[x[i]];
+}
+
 void quantize_i8(const float* x, int8_t* y, size_t n, float scale, int32_t zero) {
   const Requantize requantize(zero, -128, 127);
   const vf divisor = splat(scale), nothing = splat(0.f);

@@ -54,7 +54,7 @@ class ConcatInt8 : public Op {
             copy_bytes(to, x, static_cast<size_t>(n));
             continue;
           }
-          for (int64_t j = 0; j < n; ++j) to[j] = part.table[x[j]];
+          kernels().look_up_u8(x, to, static_cast<size_t>(n), part.table.data());
         }
       }
     });

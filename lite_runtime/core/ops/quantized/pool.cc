@@ -68,12 +68,19 @@ class PoolInt8 : public Op {
  private:
   static constexpr bool kIsMax = std::is_same<Attr, schema::MaxPoolFusion>::value;
 
+  // In blocks of a fixed size, which compilers turn into vectors.
+  static void raise_to(const int8_t* __restrict x, int8_t* __restrict y, int64_t n) {
+    constexpr int64_t kBlock = 16;
+    int64_t i = 0;
+    for (; i + kBlock <= n; i += kBlock) {
+      for (int64_t j = 0; j < kBlock; ++j) y[i + j] = std::max<int8_t>(y[i + j], x[i + j]);
+    }
+    for (; i < n; ++i) y[i] = std::max(y[i], x[i]);
+  }
+
   void maximum(const int8_t* const* x, int64_t c, int8_t* y, int64_t n) const {
     std::memset(y, -128, static_cast<size_t>(n));
-    for (int64_t t = 0; t < window_.taps(); ++t) {
-      const int8_t* tap = x[t] + c;
-      for (int64_t i = 0; i < n; ++i) y[i] = std::max(y[i], tap[i]);
-    }
+    for (int64_t t = 0; t < window_.taps(); ++t) raise_to(x[t] + c, y, n);
     const auto lo = static_cast<int8_t>(range_.lo), hi = static_cast<int8_t>(range_.hi);
     for (int64_t i = 0; i < n; ++i) y[i] = std::min(std::max(y[i], lo), hi);
   }

@@ -31,7 +31,7 @@ class TableFunction : public Op {
     const auto* x = node.in[0]->as<uint8_t>();
     auto* y = node.out[0]->as<uint8_t>();
     parallel(node.pool, node.in[0]->count(), kGrain, [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) y[i] = table_[x[i]];
+      kernels().look_up_u8(x + begin, y + begin, static_cast<size_t>(end - begin), table_);
     });
   }
 
