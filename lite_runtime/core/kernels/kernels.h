@@ -186,15 +186,19 @@ struct BinaryI8 {
     (const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols))             \
   X(f16_to_f32, void, (const uint16_t* x, float* y, size_t n))                                                        \
   X(f32_to_f16, void, (const float* x, uint16_t* y, size_t n))                                                        \
-  X(gemm_i8, void, (const GemmI8& g))                                                                                 \
-  X(gemm_i8_f32, void, (const GemmI8F32& g))                                                                          \
   X(depthwise_i8, void, (const DepthwiseI8& d))                                                                       \
   X(quantize_i8, void, (const float* x, int8_t* y, size_t n, float scale, int32_t zero))                              \
   X(dequantize_i8, void, (const int8_t* x, float* y, size_t n, float scale, int32_t zero))                            \
   X(add_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))                         \
   X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))                         \
   X(look_up_u8, void, (const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table))                                 \
-  X(multiply_add_f32, double, (size_t rounds))
+  X(multiply_add_f32, double, (size_t rounds))                                                                        \
+  LR_PRODUCT_I8_KERNELS(X)
+
+// Those of them that a tier may have of its own, sharing the rest with another (table.h).
+#define LR_PRODUCT_I8_KERNELS(X)      \
+  X(gemm_i8, void, (const GemmI8& g)) \
+  X(gemm_i8_f32, void, (const GemmI8F32& g))
 
 struct Kernels {
   const char* tier;

@@ -9,7 +9,7 @@
 namespace lr {
 namespace LR_TIER {
 
-#define LR_OTHER(name, result, parameters) name,
+#define LR_OTHER(name, result, parameters) LR_TIER::name,
 #define LR_UNARY(name) unary_##name,
 #define LR_BINARY(name) {binary_vv_##name, binary_vs_##name, binary_sv_##name},
 #define LR_REDUCE(name) reduce_##name,

@@ -1,12 +1,17 @@
 // Declarations of every kernel of the tier being compiled. table.cc collects them in `table`.
+//
+// A tier with LR_BASE is that tier but for the integer products it has of its own: a qualified name of its namespace
+// finds its own declarations first, then those of the namespace it uses.
 #pragma once
 
 #include "kernels.h"
 
-namespace lr {
-namespace LR_TIER {
+#ifndef LR_BASE
+#define LR_BASE LR_TIER
+#endif
 
-extern const Kernels table;
+namespace lr {
+namespace LR_BASE {
 
 #define LR_DECLARE(name) void unary_##name(const float* x, float* y, size_t n, float a, float b);
 LR_UNARY_KERNELS(LR_DECLARE)
@@ -25,7 +30,16 @@ LR_REDUCE_KERNELS(LR_DECLARE)
 
 #define LR_DECLARE(name, result, parameters) result name parameters;
 LR_OTHER_KERNELS(LR_DECLARE)
+
+}  // namespace LR_BASE
+
+namespace LR_TIER {
+
+using namespace LR_BASE;
+LR_PRODUCT_I8_KERNELS(LR_DECLARE)
 #undef LR_DECLARE
+
+extern const Kernels table;
 
 }  // namespace LR_TIER
 }  // namespace lr
