@@ -15,12 +15,12 @@ fi
 """
 _RUN = """#!/bin/bash -e
 # pi-gen starts this in its own folder; on_chroot runs its input inside the image.
-install -d "${ROOTFS_DIR}/var/tmp/lite-runtime"
-install -m 644 files/*.deb "${ROOTFS_DIR}/var/tmp/lite-runtime/"
+install -d "${ROOTFS_DIR}/opt/lite-runtime-packages"
+install -m 644 files/*.deb "${ROOTFS_DIR}/opt/lite-runtime-packages/"
 on_chroot << EOF
-dpkg --install /var/tmp/lite-runtime/*_\\$(dpkg --print-architecture).deb
+dpkg --install /opt/lite-runtime-packages/*_\\$(dpkg --print-architecture).deb
 EOF
-rm -r "${ROOTFS_DIR}/var/tmp/lite-runtime"
+rm -r "${ROOTFS_DIR}/opt/lite-runtime-packages"
 """
 _EXPORT = 'IMG_SUFFIX="-lite-runtime"\n'
 
