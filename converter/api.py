@@ -13,11 +13,12 @@ from typing import Any, Union
 import numpy as np
 
 from converter import check as checking
-from converter import edits, engine, exporter, importers, passes
+from converter import edits, engine, exporter, importers, passes, quant
 from converter.config import EMPTY, Config, Sections, check_config, read_config
 from converter.errors import CheckError, OutputError, SourceFileError, UsageError
 from converter.fmk import FmkType, guess_fmk
 from converter.ir.graph import Model, Value
+from converter.quant import recipe as recipes
 from converter.report import Report, TensorSummary
 from lite_runtime import _native
 from lite_runtime.custom import registered_ops
@@ -40,6 +41,7 @@ def convert(
     *,
     weight_file: PathLike = "",
     config: PathLike | Sections = "",
+    recipe: Sequence[Mapping[str, Any]] = (),
     input_shape: Mapping[str, Sequence[int]] | None = None,
     input_format: Format = Format.NHWC,
     input_data_type: DataType = DataType.UNKNOWN,
@@ -64,6 +66,8 @@ def convert(
         weight_file: for a MindIR: a checkpoint (.ckpt) with other values of its weights; or, where its separate
             weights were moved, their folder or a file in it.
         config: a configuration file, or its sections as a dict of dicts.
+        recipe: what to quantise and how, a list of rules; see converter.quant.recipe. Not beside a quant_type in
+            ``config``.
         input_shape: new shapes of inputs by name, in the source's layout; -1 leaves a dimension open.
         input_format: layout of the 4-D inputs of the written model, NHWC or NCHW.
         input_data_type: element type the inputs of the written model take; UNKNOWN: as in the source.
@@ -71,7 +75,8 @@ def convert(
         fp16: store float32 constants as float16. They are computed with in float32.
         optimize: "none" or "general".
         infer: run the converted model once on made-up inputs before it is written.
-        check: compare the converted model with an independent witness before it is written (see converter.check).
+        check: compare the converted model with an independent witness before it is written (see converter.check),
+            and before it is quantised.
         check_data: a .npz with an array per input, in the source's layout; by default random numbers.
         check_threshold: largest error allowed, as a fraction of the largest value of an output; by default 1e-3,
             with fp16 5e-2.
@@ -95,6 +100,9 @@ def convert(
         raise SourceFileError(f"{source}: the model file {kind}")
     fmk = guess_fmk(source) if fmk is None else fmk
     target = _target(source, output)
+    rules = recipes.from_recipe(recipe)
+    if rules and settings.get("common_quant_param", "quant_type"):
+        raise UsageError("config sets a quant_type and there is a recipe: give one of them")
     level = "none" if settings.get("registry", "disable_fusion") else optimize
     report = Report(str(source), str(target), fmk.name)
     run = _Run(report, progress)
@@ -120,7 +128,8 @@ def convert(
             edits.cast_inputs(model, input_data_type)
         if output_data_type != DataType.UNKNOWN:
             edits.cast_outputs(model, output_data_type)
-        if fp16:
+        rules = rules or recipes.from_config(settings, model)
+        if fp16 and not rules:
             report.notes += edits.store_as_float16(model)
         data = exporter.export(model)
         _check_loads(model, data)
@@ -130,9 +139,6 @@ def convert(
         report.notes.append(f"runs where lite_runtime.register_op gives a meaning to {names}; not checked")
         if infer:
             raise UsageError(f"{source}: infer cannot run {names}: register it with lite_runtime.register_op before")
-    if infer:
-        with run.stage("infer"):
-            _try_run(str(source), data)
     if check and not unknown:
         options = checking.Options(
             data=None if check_data is None else Path(check_data),
@@ -142,6 +148,16 @@ def convert(
         )
         with run.stage("check"):
             _check(report, checking.Conversion(str(source), fmk, data, model, load), options)
+    if rules:
+        with run.stage("quantize"):
+            report.notes += quant.quantize(model, rules)
+            if fp16:
+                report.notes += edits.store_as_float16(model)
+            data = exporter.export(model)
+            _check_loads(model, data)
+    if infer:
+        with run.stage("infer"):
+            _try_run(str(source), data)
     with run.stage("write"):
         exporter.write(target, data)
     report.notes = model.notes + report.notes

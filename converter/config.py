@@ -115,7 +115,7 @@ class Section:
 _TEXT = Key(Text())
 _YES = Key(Flag(), True)
 _NO = Key(Flag(), False)
-_QUANTISATION = "quantisation is not offered yet: leave it out, or use --fp16=on to halve the size"
+_QUANTISATION = "full quantisation is not offered yet: use quant_type WEIGHT_QUANT or DYNAMIC_QUANT"
 _ASCEND = "it configures Ascend devices, this converter writes models for the CPU"
 _MICRO = "code generation for microcontrollers is not offered"
 
@@ -132,33 +132,30 @@ SECTIONS: Mapping[str, Section] = {
             "min_quant_weight_size": Key(Integer(0, 65535), 0),
             "min_quant_weight_channel": Key(Integer(0, 65535), 16),
             "skip_quant_node": _TEXT,
-            "debug_info_save_path": _TEXT,
+            "debug_info_save_path": Key(Text(), "", only=""),
             "debug_mode": Key(Text(), "DETAIL"),
             "enable_encode": _YES,
             "thread_num": Key(Integer(1), 4),
             "workspace": _TEXT,
         },
-        _QUANTISATION,
     ),
     "weight_quant_param": Section(
         {
             "dequant_strategy": Key(Choice(("ON_THE_FLY",))),
             "quant_strategy": Key(Choice(("MAX_MIN", "GPTQ")), "MAX_MIN"),
             "update_mindir": _YES,
-            "max_segments": Key(Integer(1), 1),
+            "max_segments": Key(Integer(1), 1, only=1),
             "per_channel": _YES,
             "bias_correction": _YES,
         },
-        _QUANTISATION,
     ),
     "mixed_bit_weight_quant_param": Section(
         {
             "init_scale": Key(Real(0, 1), 0.02),
-            "auto_tune": _NO,
-            "use_cv_data": _NO,
+            "auto_tune": Key(Flag(), False, only=False),
+            "use_cv_data": Key(Flag(), False, only=False),
             "max_iterations": Key(Integer(40, 65535), 40),
         },
-        _QUANTISATION,
     ),
     "full_quant_param": Section(
         {
@@ -171,7 +168,8 @@ SECTIONS: Mapping[str, Section] = {
         },
         _QUANTISATION,
     ),
-    "dynamic_quant_param": Section({"quant_strategy": Key(Choice(("ALWC", "ACWL")), "ALWC")}, _QUANTISATION),
+    # ALWC: activations by layer, weights by channel.
+    "dynamic_quant_param": Section({"quant_strategy": Key(Choice(("ALWC", "ACWL")), "ALWC", only="ALWC")}),
     "transform_quant_param": Section(
         {"export_precision_mode": Key(Choice(("QUANT", "FLOAT32")), "QUANT")}, _QUANTISATION
     ),
@@ -309,6 +307,11 @@ def _checked(section: Section, name: str, text: str) -> Any:
     key = section.keys.get(name)
     if key is None:
         raise ValueError(f"unknown key {name}{_nearest(name, section.keys)}")
+    return parse_value(key, name, text)
+
+
+def parse_value(key: Key, name: str, text: str) -> Any:
+    """The value of the key ``name`` that is written ``text``. Raises ValueError."""
     try:
         value = key.kind.parse(text)
     except ValueError as error:

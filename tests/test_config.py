@@ -41,7 +41,7 @@ def test_keys_that_are_not_set_have_the_documented_default() -> None:
         ("[registry]\nplugin_path=x.so\n", r"\[registry\] plugin_path=x\.so: not offered, leave it out"),
         ("[micro_param]\nenable_micro=true\n", r"\[micro_param\] enable_micro=true: not offered, leave it out"),
         ("[micro_param]\ntarget=PIC\n", r"target=PIC: expected one of x86, Cortex-M, ARM32, ARM64, All"),
-        ("[common_quant_param]\nquant_type=WEIGHT_QUANT\n", r"\[common_quant_param\]: quantisation is not offered yet"),
+        ("[dynamic_quant_param]\nquant_strategy=ACWL\n", r"quant_strategy=ACWL: not offered, leave it out"),
         ("[common_quant_param]\nbit_num=17\n", r"bit_num=17: expected an integer from 0 to 16"),
         ("[common_quant_param]\nbit_num=8.5\n", r"bit_num=8\.5: expected an integer from 0 to 16"),
         ("[common_quant_param]\nmin_quant_weight_size=-1\n", r"expected an integer from 0 to 65535"),
