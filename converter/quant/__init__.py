@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from converter.errors import ConfigError
 from converter.ir.graph import Model
-from converter.quant import weight
+from converter.quant import dynamic, weight
 from converter.quant.recipe import FULL, Rule, plan
 
 __all__ = ["quantize"]
@@ -20,4 +20,4 @@ def quantize(model: Model, rules: Sequence[Rule]) -> list[str]:
     planned = plan(model, rules)
     if any(settings.algorithm == FULL for settings in planned.values()):
         raise ConfigError("quant_type FULL_QUANT is not offered yet: use WEIGHT_QUANT or DYNAMIC_QUANT")
-    return weight.apply(model, planned)
+    return weight.apply(model, planned) + dynamic.apply(model, planned)

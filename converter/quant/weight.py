@@ -83,26 +83,39 @@ def channel_axis(node: Node, index: int) -> int | None:
 def apply(model: Model, plan: Plan) -> list[str]:
     """Quantises the weights of the nodes that are planned so, in place. Returns notes for the user."""
     chosen = {node: settings for node, settings in plan.items() if settings.algorithm == WEIGHT}
-    left: dict[str, list[str]] = {}
+    notes = Notes()
     for weight in list(weights(model, chosen)):
         name = weight.value.name
-        reason = _refusal(model, weight, chosen) or _quantize(model, weight, chosen[weight.node])
+        reason = refusal(model, weight, chosen) or _quantize(model, weight, chosen[weight.node])
         if reason:
-            left.setdefault(reason, []).append(name)
-    return [f"{_listed(names)} float32: {reason}" for reason, names in left.items()]
+            notes.add(name, reason)
+    return notes.lines()
 
 
-def _listed(names: list[str]) -> str:
-    if len(names) == 1:
-        return f"weight '{names[0]}' stays"
-    return f"{len(names)} weights ('{names[0]}' ... '{names[-1]}') stay"
+class Notes:
+    """Weights that stay float32, one line for each reason."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
+
+    def add(self, name: str, reason: str) -> None:
+        self._names.setdefault(reason, []).append(name)
+
+    def lines(self) -> list[str]:
+        return [f"{self._listed(names)} float32: {reason}" for reason, names in self._names.items()]
+
+    @staticmethod
+    def _listed(names: list[str]) -> str:
+        if len(names) == 1:
+            return f"weight '{names[0]}' stays"
+        return f"{len(names)} weights ('{names[0]}' ... '{names[-1]}') stay"
 
 
 def _is_plain(value: Value) -> bool:
     return value.is_const and value.dtype == DataType.FLOAT32 and value.compression == "NONE" and not value.quant
 
 
-def _refusal(model: Model, weight: Weight, plan: Plan) -> str:
+def refusal(model: Model, weight: Weight, plan: Plan) -> str:
     """Why the weight cannot be quantised, or ""."""
     value = weight.value
     assert value.data is not None
