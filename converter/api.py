@@ -19,6 +19,8 @@ from converter.errors import CheckError, OutputError, SourceFileError, UsageErro
 from converter.fmk import FmkType, guess_fmk
 from converter.ir.graph import Model, Value
 from converter.quant import recipe as recipes
+from converter.quant import samples
+from converter.quant.samples import Source as CalibrationSource
 from converter.report import Report, TensorSummary
 from lite_runtime import _native
 from lite_runtime.custom import registered_ops
@@ -42,6 +44,7 @@ def convert(
     weight_file: PathLike = "",
     config: PathLike | Sections = "",
     recipe: Sequence[Mapping[str, Any]] = (),
+    calibration: CalibrationSource = (),
     input_shape: Mapping[str, Sequence[int]] | None = None,
     input_format: Format = Format.NHWC,
     input_data_type: DataType = DataType.UNKNOWN,
@@ -68,6 +71,8 @@ def convert(
         config: a configuration file, or its sections as a dict of dicts.
         recipe: what to quantise and how, a list of rules; see converter.quant.recipe. Not beside a quant_type in
             ``config``.
+        calibration: sample inputs for the algorithms that need some, in the source's layout: a .npz with an array per
+            input, samples along the first axis; or samples, each a list of arrays or a dict by input name.
         input_shape: new shapes of inputs by name, in the source's layout; -1 leaves a dimension open.
         input_format: layout of the 4-D inputs of the written model, NHWC or NCHW.
         input_data_type: element type the inputs of the written model take; UNKNOWN: as in the source.
@@ -117,6 +122,7 @@ def convert(
 
     with run.stage("read"):
         model = load()
+        turns = input_format == Format.NHWC and not model.channels_last
         report.nodes_before = _count_nodes(model)
         report.bytes_before = _source_bytes(source)
     # Weights may be NaN or infinite, or become so; that is the model's own meaning and no reason to warn.
@@ -150,7 +156,8 @@ def convert(
             _check(report, checking.Conversion(str(source), fmk, data, model, load), options)
     if rules:
         with run.stage("quantize"):
-            report.notes += quant.quantize(model, rules)
+            given = samples.read(calibration, model, turns)
+            report.notes += quant.quantize(model, rules, given)
             if fp16:
                 report.notes += edits.store_as_float16(model)
             data = exporter.export(model)

@@ -142,7 +142,7 @@ SECTIONS: Mapping[str, Section] = {
     "weight_quant_param": Section(
         {
             "dequant_strategy": Key(Choice(("ON_THE_FLY",))),
-            "quant_strategy": Key(Choice(("MAX_MIN", "GPTQ")), "MAX_MIN"),
+            "quant_strategy": Key(Choice(("MAX_MIN", "GPTQ", "MSE", "HQQ")), "MAX_MIN"),  # the last two are ours
             "update_mindir": _YES,
             "max_segments": Key(Integer(1), 1, only=1),
             "per_channel": _YES,

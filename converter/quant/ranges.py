@@ -1,4 +1,4 @@
-"""Weights to integers and back: ranges of values (MAX_MIN, MSE, HQQ), rounding, correction of what it shifts."""
+"""Weights to integers and back: the range of values, rounding, and the correction of what it shifts."""
 
 from __future__ import annotations
 
@@ -35,17 +35,30 @@ class Grid:
     zero: np.ndarray
 
 
-def quantize(w: np.ndarray, axis: int | None, bits: int, strategy: str, correct: bool) -> Quantized:
+# The grid for each of some rows, with so many bits.
+Strategy = Callable[[np.ndarray, int], Grid]
+# The integers of rows on their grids.
+Rounding = Callable[[np.ndarray, Grid, int], np.ndarray]
+
+
+def rounded(rows: np.ndarray, grid: Grid, bits: int) -> np.ndarray:
+    """Each value by itself, to the nearest."""
+    low, high = limits(bits)
+    q: np.ndarray = np.clip(np.rint(rows / grid.scale + grid.zero), low, high)
+    return q
+
+
+def quantize(
+    w: np.ndarray, axis: int | None, bits: int, strategy: Strategy, correct: bool, rounding: Rounding = rounded
+) -> Quantized:
     """Quantises a weight.
 
     Args:
         w: float32, finite.
         axis: of the channels; None: one set of parameters for all.
         bits: 1 to 16.
-        strategy: MAX_MIN, MSE or HQQ.
         correct: correct scale and mean of each channel for what rounding shifts.
     """
-    choose = STRATEGIES[strategy]
     moved = w.reshape(1, -1) if axis is None else np.moveaxis(w, axis, 0)
     rows = moved.reshape(moved.shape[0], -1)
     q = np.empty(rows.shape, np.int8 if bits <= 8 else np.int16)
@@ -53,8 +66,8 @@ def quantize(w: np.ndarray, axis: int | None, bits: int, strategy: str, correct:
     step = max(1, _BLOCK // max(1, rows.shape[1]))
     for start in range(0, len(rows), step):
         block = rows[start : start + step].astype(np.float64)
-        grid = choose(block, bits)
-        integers = rounded(block, grid, bits)
+        grid = strategy(block, bits)
+        integers = rounding(block, grid, bits)
         q[start : start + step] = integers
         params += parameters(block, integers, grid, bits, correct)
     zeros = np.array([p.zero_point for p in params], np.int32)
@@ -64,12 +77,6 @@ def quantize(w: np.ndarray, axis: int | None, bits: int, strategy: str, correct:
     shape[axis] = len(params)
     whole = np.ascontiguousarray(np.moveaxis(q.reshape(moved.shape), 0, axis))
     return Quantized(whole, zeros.reshape(shape), params)
-
-
-def rounded(rows: np.ndarray, grid: Grid, bits: int) -> np.ndarray:
-    low, high = limits(bits)
-    q: np.ndarray = np.clip(np.rint(rows / grid.scale + grid.zero), low, high)
-    return q
 
 
 def limits(bits: int) -> tuple[int, int]:
@@ -122,9 +129,11 @@ def _fitted(
 
 def max_min(rows: np.ndarray, bits: int) -> Grid:
     """From the least to the greatest value, 0 among them."""
-    low = np.minimum(rows.min(axis=1, keepdims=True, initial=0), 0)
-    high = np.maximum(rows.max(axis=1, keepdims=True, initial=0), 0)
-    return between(low, high, bits)
+    return between(*extremes(rows), bits)
+
+
+def extremes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return rows.min(axis=1, keepdims=True, initial=0), rows.max(axis=1, keepdims=True, initial=0)
 
 
 def between(low: np.ndarray, high: np.ndarray, bits: int) -> Grid:
@@ -137,7 +146,3 @@ def between(low: np.ndarray, high: np.ndarray, bits: int) -> Grid:
     scale = np.where(scale > _LEAST_SCALE, scale, np.where(high > low, _LEAST_SCALE, 1.0))
     zero = np.clip(least - low / scale, *limits(bits))
     return Grid(scale, zero if bits < _ZERO_IS_A_POINT else np.rint(zero))
-
-
-Strategy = Callable[[np.ndarray, int], Grid]
-STRATEGIES: dict[str, Strategy] = {"MAX_MIN": max_min}

@@ -12,9 +12,13 @@ import numpy as np
 
 from converter.ir.graph import Model, Node, QuantParam, Value
 from converter.quant import packing
-from converter.quant.ranges import Quantized, quantize
+from converter.quant.moments import Samples, moments
+from converter.quant.ranges import Quantized, Rounding, Strategy, max_min, quantize, rounded
 from converter.quant.recipe import WEIGHT, Plan, Settings
+from converter.quant.weight_gptq import Compensation
+from converter.quant.weight_hqq import hqq
 from converter.quant.weight_mixed import entropy_coded
+from converter.quant.weight_mse import mse
 from lite_runtime.types import DataType
 
 # The weights of each operator, by input.
@@ -27,6 +31,8 @@ _WEIGHTS: dict[str, tuple[int, ...]] = {
     "LSTM": (1, 2, 3),
     "GRU": (1, 2),
 }
+# GPTQ rounds in another way, on the same grid as MSE.
+_STRATEGIES: dict[str, Strategy] = {"MAX_MIN": max_min, "MSE": mse, "HQQ": hqq, "GPTQ": mse}
 # A weight must shrink to this part of its float32 bytes, parameters included; else its errors buy little.
 _WORTH = 0.85
 _TOO_SMALL = f"with its parameters it would not shrink to {_WORTH:.0%}"
@@ -80,15 +86,23 @@ def channel_axis(node: Node, index: int) -> int | None:
     return 0
 
 
-def apply(model: Model, plan: Plan) -> list[str]:
-    """Quantises the weights of the nodes that are planned so, in place. Returns notes for the user."""
+def apply(model: Model, plan: Plan, samples: Samples = ()) -> list[str]:
+    """Quantises the weights of the nodes that are planned so, in place. Returns notes for the user.
+
+    ``samples`` are calibration inputs, for GPTQ. Raises UsageError where that needs some and has none.
+    """
     chosen = {node: settings for node, settings in plan.items() if settings.algorithm == WEIGHT}
     notes = Notes()
-    for weight in list(weights(model, chosen)):
-        name = weight.value.name
-        reason = refusal(model, weight, chosen) or _quantize(model, weight, chosen[weight.node])
+    planned = list(weights(model, chosen))
+    by_data = [w.node for w in planned if w.index == 1 and chosen[w.node]["quant_strategy"] == "GPTQ"]
+    moments_of = moments(model, by_data, samples) if by_data else {}
+    for weight in planned:
+        reason = refusal(model, weight, chosen)
+        if not reason:
+            rounding = Compensation(moments_of[weight.node]).rounded if weight.node in moments_of else rounded
+            reason = _quantize(model, weight, chosen[weight.node], rounding)
         if reason:
-            notes.add(name, reason)
+            notes.add(weight.value.name, reason)
     return notes.lines()
 
 
@@ -139,7 +153,7 @@ def refusal(model: Model, weight: Weight, plan: Plan) -> str:
     return ""
 
 
-def _quantize(model: Model, weight: Weight, settings: Settings) -> str:
+def _quantize(model: Model, weight: Weight, settings: Settings, rounding: Rounding) -> str:
     """Quantises one weight; returns why not, or ""."""
     value = weight.value
     assert value.data is not None
@@ -154,7 +168,10 @@ def _quantize(model: Model, weight: Weight, settings: Settings) -> str:
             return "a table of codes is not worth while for so few or such different values"
         _store(weight, packing.Stored("FSE", coded), DataType.FLOAT32, ())
         return ""
-    result = quantize(value.data, axis, bits, settings["quant_strategy"], settings["bias_correction"])
+    if axis is None:
+        rounding = rounded
+    correct = settings["bias_correction"] and rounding is rounded
+    result = quantize(value.data, axis, bits, _STRATEGIES[settings["quant_strategy"]], correct, rounding)
     if settings["dequant_strategy"]:
         if result.q.nbytes + 16 * len(result.params) > limit:
             return _TOO_SMALL
