@@ -147,6 +147,9 @@ SECTIONS: Mapping[str, Section] = {
             "max_segments": Key(Integer(1), 1, only=1),
             "per_channel": _YES,
             "bias_correction": _YES,
+            # Ours: 4-bit weights of products and tables in blocks.
+            "block_size": Key(Choice(("0", "32", "64", "128")), "0"),
+            "block_symmetric": _YES,
         },
     ),
     "mixed_bit_weight_quant_param": Section(

@@ -117,3 +117,13 @@ def _fse(data: np.ndarray, count: int, kind: str) -> np.ndarray:
         state = base + pop(width)
     assert not bits
     return np.array(out[::-1])
+
+
+def blocks_decoded(
+    packed: np.ndarray, scales: np.ndarray, zero_points: np.ndarray | None, size: int, columns: int
+) -> np.ndarray:
+    """The weights [rows, columns] of a MatMulNBits or GatherNBits node with 4 bits."""
+    halves = np.stack([packed & 15, packed >> 4], axis=2).reshape(len(packed), -1)[:, :columns].astype(np.float64)
+    block = np.arange(columns) // size
+    zeros = 8.0 if zero_points is None else zero_points.astype(np.float64)[:, block]
+    return (halves - zeros) * scales.astype(np.float64)[:, block]

@@ -162,6 +162,8 @@ def _check(settings: Settings, where: str) -> None:
         raise ConfigError(
             f"{where}: bit_num={bits} needs enable_encode=true: only 8 and 16 bits are stored as they are"
         )
+    if settings["block_size"] != "0" and (bits != 4 or settings["dequant_strategy"]):
+        raise ConfigError(f"{where}: block_size is for bit_num=4 without a dequant_strategy, not for bit_num={bits}")
     if settings["dequant_strategy"] and bits not in (8, 16):
         raise ConfigError(f"{where}: dequant_strategy=ON_THE_FLY is for 8 and 16 bits, not for bit_num={bits}")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from converter.ir.graph import Model, Node, QuantParam, Value
-from converter.quant import packing
+from converter.quant import packing, weight_blocks
 from converter.quant.moments import Samples, moments
 from converter.quant.ranges import Quantized, Rounding, Strategy, max_min, quantize, rounded
 from converter.quant.recipe import WEIGHT, Plan, Settings
@@ -157,6 +157,8 @@ def _quantize(model: Model, weight: Weight, settings: Settings, rounding: Roundi
     """Quantises one weight; returns why not, or ""."""
     value = weight.value
     assert value.data is not None
+    if _in_blocks(weight, settings, rounding):
+        return ""
     # Weights that are dequantised on the fly have one scale each, as MindSpore Lite writes them.
     per_channel = settings["per_channel"] and not settings["dequant_strategy"]
     axis = channel_axis(weight.node, weight.index) if per_channel else None
@@ -182,6 +184,21 @@ def _quantize(model: Model, weight: Weight, settings: Settings, rounding: Roundi
         return _TOO_SMALL
     _store(weight, stored, DataType.of(result.q.dtype), result.params)
     return ""
+
+
+def _in_blocks(weight: Weight, settings: Settings, rounding: Rounding) -> bool:
+    """Stores a weight in blocks where it is to be and can be."""
+    value, size = weight.value, int(settings["block_size"])
+    if size == 0 or not all(weight_blocks.fits(node, index) for node, index in value.uses):
+        return False
+    assert value.data is not None
+    by_column = channel_axis(weight.node, weight.index) == 1
+    rows = np.ascontiguousarray(value.data.T) if by_column else value.data
+    blocks = weight_blocks.in_blocks(rows, size, settings["block_symmetric"], rounding)
+    if blocks is None or blocks.nbytes > _WORTH * value.data.nbytes:
+        return False
+    weight_blocks.use(list(value.uses), value.name, blocks, size)
+    return True
 
 
 def _store(weight: Weight, stored: packing.Stored, dtype: DataType, params: Sequence[QuantParam]) -> None:
