@@ -103,6 +103,8 @@ CASES = [
     Case("STRIDED_SLICE", [_f(5, 6), Const([1, 0]), Const([2, 0]), Const([1, 1])],
          {"shrinkAxisMask": 1, "endMask": 2}, options_type="StridedSliceOptions"),
     Case("GATHER", [_f(5, 6), Const([4, 0, 2])], {"axis": 1}, options_type="GatherOptions"),
+    Case("EMBEDDING_LOOKUP", [_i(4).clip(0, 4), Const(np.random.default_rng(1).random((5, 6)), np.float32)]),
+    Case("EXP", [_f(2, 3)], narrow_code=False),
     Case("GATHER_ND", [_f(5, 6), Const([[4, 0], [2, 5]])]),
     Case("PAD", [_f(2, 3), Const([[1, 2], [0, 3]])]),
     Case("PADV2", [_f(2, 3), Const([[1, 2], [0, 3]]), Const(2.5, np.float32)]),

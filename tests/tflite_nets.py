@@ -49,6 +49,7 @@ class Case:
     options_type: str = ""
     version: int = 1
     quantization: dict[str, tuple[Any, int | None]] = field(default_factory=dict)
+    narrow_code: bool = True  # the operator's code stands in the field old readers know, too
 
     @property
     def inputs(self) -> list[np.ndarray]:
@@ -103,7 +104,7 @@ def build(case: Case, shapes: Sequence[Sequence[int]] | None = None) -> bytes:
         operator.builtinOptionsType = getattr(fb.BuiltinOptions, case.options_type)
     code = fb.OperatorCodeT()
     code.builtinCode = getattr(fb.BuiltinOperator, case.op)
-    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127) if case.narrow_code else 0
     code.version = case.version
     graph.operators, model.operatorCodes, model.subgraphs = [operator], [code], [graph]
     builder = flatbuffers.Builder(1024)

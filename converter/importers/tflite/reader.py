@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 
 from converter.errors import SourceFileError, SourceFormatError, UsageError
@@ -170,7 +171,7 @@ class _Reader:
         if o.OpcodeIndex() >= self.length(self.model, "OperatorCodes"):
             raise ValueError(f"an operator names code {o.OpcodeIndex()}")
         code = self.model.OperatorCodes(o.OpcodeIndex())
-        name = _names(tflite.BuiltinOperator).get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "UNKNOWN")
+        name = _names(tflite.BuiltinOperator).get(_builtin_code(code), "UNKNOWN")
         custom = b""
         if name == "CUSTOM":
             name = (code.CustomCode() or b"").decode()
@@ -191,6 +192,16 @@ class _Reader:
         for name, attribute, is_vector in _option_fields(kind):
             values[name] = list(self.items(options, attribute)) if is_vector else getattr(options, attribute)()
         return values
+
+
+def _builtin_code(code: Any) -> int:
+    """The code of an operator: new files may state it in the wider field only, old ones in the narrow one only.
+
+    The package's own BuiltinCode() takes the narrow field, present or not, for all codes that fit into it.
+    """
+    at = code._tab.Offset(10)
+    wide = code._tab.Get(flatbuffers.number_types.Int32Flags, at + code._tab.Pos) if at else 0
+    return max(int(wide), int(code.DeprecatedBuiltinCode()))
 
 
 @cache

@@ -102,6 +102,11 @@ def gather(c: Context, axis: int = 0, batch_dims: int = 0) -> None:
     c.emit("Gather", [*c.inputs(), c.const("axis", [axis])])
 
 
+@operator("EMBEDDING_LOOKUP")
+def embedding_lookup(c: Context) -> None:
+    c.emit("Gather", [c.input(1), c.input(0), c.const("axis", [0])])
+
+
 @operator("PAD")
 def pad(c: Context) -> None:
     c.emit("PadFusion", c.inputs(), padding_mode="CONSTANT")
