@@ -10,6 +10,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "ops/convert.h"
 #include "ops/dispatch.h"
 #include "ops/elementwise.h"
 
@@ -193,7 +194,7 @@ struct Accumulator {
 
   static T result(Mode mode, Wide total, int64_t n) {
     if (mode == Mode::ReduceMode_ReduceMean) return static_cast<T>(static_cast<Signed>(total) / static_cast<Signed>(n));
-    if (mode == Mode::ReduceMode_ReduceL2) return static_cast<T>(std::sqrt(static_cast<double>(total)));
+    if (mode == Mode::ReduceMode_ReduceL2) return convert<T>(std::sqrt(static_cast<double>(total)));
     return static_cast<T>(total);
   }
 };
@@ -209,7 +210,7 @@ void reduce_typed(Mode mode, const Split& split, double coeff, const void* in, v
                split.reduced.each(
                    0, n, [&](const int64_t* offset) { total = Accumulator<T>::add(mode, total, x[offset[0]]); });
                T result = Accumulator<T>::result(mode, total, n);
-               if (coeff != 1.0) result = static_cast<T>(static_cast<double>(result) * coeff);
+               if (coeff != 1.0) result = convert<T>(static_cast<double>(result) * coeff);
                static_cast<T*>(out)[at[1]] = result;
              });
            });
