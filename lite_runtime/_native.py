@@ -107,6 +107,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "lr_isa": (ctypes.c_char_p, ()),
     "lr_op_supported": (ctypes.c_int, (ctypes.c_int32,)),
     "lr_model_load_file": (ctypes.c_int, (ctypes.c_char_p, _OutHandle)),
+    "lr_model_load_fd": (ctypes.c_int, (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, _OutHandle)),
     "lr_model_load_buffer": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, _OutHandle)),
     "lr_model_free": (None, (_Handle,)),
     "lr_session_create": (ctypes.c_int, (_Handle, ctypes.POINTER(_Options), _OutHandle)),
@@ -263,6 +264,17 @@ class Model:
         _check(_lib.lr_model_load_file(encoded, ctypes.byref(handle)))
         assert handle.value is not None
         return cls(handle.value, os.fsdecode(path))
+
+    @classmethod
+    def from_descriptor(cls, descriptor: int, offset: int = 0, length: int = -1) -> Model:
+        """Maps ``length`` bytes (-1: to the end) from ``offset`` of an open file, which may be closed afterwards.
+
+        Raises ModelFileError, ArgumentError (a region outside the file), ModelFormatError or UnsupportedModelError.
+        """
+        handle = _Handle()
+        _check(_lib.lr_model_load_fd(descriptor, offset, length, ctypes.byref(handle)))
+        assert handle.value is not None
+        return cls(handle.value, f"file descriptor {descriptor}")
 
     @classmethod
     def from_buffer(cls, data: bytes | bytearray | memoryview) -> Model:

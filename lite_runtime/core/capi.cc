@@ -114,6 +114,13 @@ lr_status lr_model_load_file(const char* path, lr_model** model) {
   });
 }
 
+lr_status lr_model_load_fd(int fd, int64_t offset, int64_t length, lr_model** model) {
+  return guarded([&] {
+    require(model != nullptr, "model must not be null");
+    *model = new lr_model{lr::load_model_region(fd, offset, length)};
+  });
+}
+
 lr_status lr_model_load_buffer(const void* data, size_t size, int copy, lr_model** model) {
   return guarded([&] {
     require(data != nullptr && model != nullptr, "data and model must not be null");

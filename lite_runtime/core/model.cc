@@ -1,13 +1,10 @@
 // The one place where the engine reads untrusted bytes: everything after it trusts what is stored here.
 #include "model.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
@@ -183,21 +180,6 @@ void check_order(const GraphDef& graph, const std::vector<TensorDef>& tensors, c
   for (uint32_t i : graph.outputs) check_read(i, "graph '" + graph.name + "'");
 }
 
-struct Mapping {
-  void* data = MAP_FAILED;
-  size_t size = 0;
-  ~Mapping() {
-    if (data != MAP_FAILED) munmap(data, size);
-  }
-};
-
-struct FileDescriptor {
-  int fd;
-  ~FileDescriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
-
 }  // namespace
 
 // Asking for more than the machine has would succeed and kill the process later. The environment variable
@@ -227,8 +209,8 @@ void require_memory(size_t bytes) {
 Buffer allocate_buffer(size_t bytes) {
   require_memory(bytes);
   const size_t size = static_cast<size_t>(round_up(static_cast<int64_t>(bytes) + 1, kAlignment));
-  void* data = std::aligned_alloc(kAlignment, size);
-  if (data == nullptr) out_of_memory(bytes);
+  void* data = nullptr;  // std::aligned_alloc needs Android 9
+  if (posix_memalign(&data, kAlignment, size) != 0) out_of_memory(bytes);
   return Buffer(data, Release{bytes});
 }
 
@@ -308,7 +290,9 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
 }
 
 void Model::release_pages() const {
-  if (mapping_ != nullptr) madvise(mapping_, mapping_size_, MADV_DONTNEED);
+  if (mapping_ == nullptr) return;
+  const uintptr_t inside_page = reinterpret_cast<uintptr_t>(mapping_) % static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  madvise(static_cast<char*>(mapping_) - inside_page, mapping_size_ + inside_page, MADV_DONTNEED);
 }
 
 Buffer Model::packed(const std::string& key, const std::function<Buffer()>& make) {
@@ -332,25 +316,6 @@ size_t Model::constant_bytes() const {
   size_t bytes = 0;
   for (const TensorDef& tensor : tensors_) bytes += tensor.is_const() ? tensor.bytes : 0;
   return bytes;
-}
-
-std::shared_ptr<Model> load_model_file(const std::string& path) {
-  const FileDescriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  struct stat info;
-  if (file.fd < 0 || fstat(file.fd, &info) != 0) {
-    fail(LR_ERROR_FILE, "%s: cannot be opened: %s", path.c_str(), std::strerror(errno));
-  }
-  if (!S_ISREG(info.st_mode)) fail(LR_ERROR_FILE, "%s: is not a file", path.c_str());
-  if (info.st_size == 0) fail(LR_ERROR_FORMAT, "%s: the file is empty", path.c_str());
-  auto mapping = std::make_shared<Mapping>();
-  mapping->size = static_cast<size_t>(info.st_size);
-  mapping->data = mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, file.fd, 0);
-  if (mapping->data == MAP_FAILED) fail(LR_ERROR_FILE, "%s: cannot be mapped: %s", path.c_str(), std::strerror(errno));
-  try {
-    return std::make_shared<Model>(mapping->data, mapping->size, mapping, path, /*mapped=*/true);
-  } catch (const Error& error) {
-    throw Error(error.status(), path + ": " + error.what());
-  }
 }
 
 }  // namespace lr

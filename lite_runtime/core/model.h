@@ -102,6 +102,8 @@ class Model {
 
 // Maps a file read-only. Throws LR_ERROR_FILE.
 std::shared_ptr<Model> load_model_file(const std::string& path);
+// Maps `length` bytes (-1: all) from `offset` of an open file, which stays the caller's and may be closed.
+std::shared_ptr<Model> load_model_region(int fd, int64_t offset, int64_t length);
 const char* primitive_name(int primitive);
 
 }  // namespace lr

@@ -74,6 +74,10 @@ LR_API int lr_op_supported(int32_t primitive_type);
 
 /* Maps the file and verifies it. */
 LR_API lr_status lr_model_load_file(const char* path, lr_model** model);
+/* Maps length bytes (-1: to the end) from offset of an open file, for example an asset stored uncompressed in an
+ * Android package, and verifies them. The descriptor stays the caller's and may be closed afterwards. At an
+ * offset that is no multiple of 8 the model is copied, since its numbers are read in place. */
+LR_API lr_status lr_model_load_fd(int fd, int64_t offset, int64_t length, lr_model** model);
 /* Verifies size bytes at data. With copy == 0 the bytes must outlive the model. */
 LR_API lr_status lr_model_load_buffer(const void* data, size_t size, int copy, lr_model** model);
 LR_API void lr_model_free(lr_model* model);
