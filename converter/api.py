@@ -18,8 +18,8 @@ from converter.config import EMPTY, Config, Sections, check_config, read_config
 from converter.errors import CheckError, OutputError, SourceFileError, UsageError
 from converter.fmk import FmkType, guess_fmk
 from converter.ir.graph import Model, Value
+from converter.quant import preprocess, samples
 from converter.quant import recipe as recipes
-from converter.quant import samples
 from converter.quant.samples import Source as CalibrationSource
 from converter.report import Report, TensorSummary
 from lite_runtime import _native
@@ -157,6 +157,7 @@ def convert(
     if rules:
         with run.stage("quantize"):
             given = samples.read(calibration, model, turns)
+            given = given or preprocess.from_config(settings, model, turns or model.channels_last)
             report.notes += quant.quantize(model, rules, given)
             if fp16:
                 report.notes += edits.store_as_float16(model)

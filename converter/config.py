@@ -115,7 +115,6 @@ class Section:
 _TEXT = Key(Text())
 _YES = Key(Flag(), True)
 _NO = Key(Flag(), False)
-_QUANTISATION = "full quantisation is not offered yet: use quant_type WEIGHT_QUANT or DYNAMIC_QUANT"
 _ASCEND = "it configures Ascend devices, this converter writes models for the CPU"
 _MICRO = "code generation for microcontrollers is not offered"
 
@@ -162,19 +161,24 @@ SECTIONS: Mapping[str, Section] = {
     ),
     "full_quant_param": Section(
         {
-            "activation_quant_method": Key(Choice(("MAX_MIN", "KL", "REMOVAL_OUTLIER")), "MAX_MIN"),
+            # The last two are ours.
+            "activation_quant_method": Key(
+                Choice(("MAX_MIN", "KL", "REMOVAL_OUTLIER", "PERCENTILE", "MSE")), "MAX_MIN"
+            ),
             "bias_correction": _YES,
             "per_channel": _YES,
-            "target_device": Key(Choice(("CPU", "KIRIN", "NVGPU", "DSP", "ASCEND")), "CPU"),
+            "target_device": Key(Choice(("CPU", "KIRIN", "NVGPU", "DSP", "ASCEND")), "CPU", only="CPU"),
             "smooth_alpha": Key(Real(0, 1), 0.5),
             "enable_smooth_shift": _NO,
+            # Ours: the part of all values that PERCENTILE keeps, in per cent.
+            "percentile": Key(Real(50, 100), 99.99),
+            "cross_layer_equalization": _NO,
         },
-        _QUANTISATION,
     ),
     # ALWC: activations by layer, weights by channel.
     "dynamic_quant_param": Section({"quant_strategy": Key(Choice(("ALWC", "ACWL")), "ALWC", only="ALWC")}),
     "transform_quant_param": Section(
-        {"export_precision_mode": Key(Choice(("QUANT", "FLOAT32")), "QUANT")}, _QUANTISATION
+        {"export_precision_mode": Key(Choice(("QUANT", "FLOAT32")), "QUANT", only="QUANT")}
     ),
     "data_preprocess_param": Section(
         {
@@ -190,7 +194,6 @@ SECTIONS: Mapping[str, Section] = {
             "center_crop_width": Key(Integer(1)),
             "center_crop_height": Key(Integer(1)),
         },
-        _QUANTISATION,
     ),
     "registry": Section(
         {

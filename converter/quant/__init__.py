@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from converter.errors import ConfigError
+import numpy as np
+
 from converter.ir.graph import Model
-from converter.quant import dynamic, weight
-from converter.quant.moments import Samples
-from converter.quant.recipe import FULL, Rule, plan
+from converter.quant import dynamic, full, weight
+from converter.quant.recipe import Rule, plan
 
 __all__ = ["quantize"]
 
 
-def quantize(model: Model, rules: Sequence[Rule], samples: Samples = ()) -> list[str]:
+def quantize(model: Model, rules: Sequence[Rule], samples: Sequence[Sequence[np.ndarray]] = ()) -> list[str]:
     """Quantises a model in place as the rules say (see ``converter.quant.recipe``). Returns notes for the user.
 
     The model must be optimised and complete: its values' types and shapes are known as far as they can be. ``samples``
     are calibration inputs, an array for each of the model's inputs; they may be gone through several times.
     """
     planned = plan(model, rules)
-    if any(settings.algorithm == FULL for settings in planned.values()):
-        raise ConfigError("quant_type FULL_QUANT is not offered yet: use WEIGHT_QUANT or DYNAMIC_QUANT")
-    return weight.apply(model, planned, samples) + dynamic.apply(model, planned)
+    # First, while all is float: its ranges are those of the float model.
+    outcome = full.apply(model, planned, samples)
+    return outcome.notes + weight.apply(model, planned, samples) + dynamic.apply(model, planned)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from converter import exporter
 from converter.errors import UsageError
 from converter.ir.graph import Model, Node
+from converter.quant.calibration import Observer, Samples
 from converter.quant.weight_gptq import MAX_COLUMNS
-from lite_runtime import _native
-from lite_runtime.errors import LiteRuntimeError
 
-Samples = Iterable[Sequence[np.ndarray]]
 _MAX_ROWS = 4096  # of one sample that are counted, evenly chosen
 
 
@@ -25,43 +22,17 @@ def moments(model: Model, nodes: Sequence[Node], samples: Samples) -> dict[Node,
 
     Raises UsageError when the model does not run on a sample, or there is none.
     """
-    graph = model.main
-    wanted = [node for node in nodes if node in graph.nodes and node.inputs[0].data is None and _columns(node)]
-    values = list(dict.fromkeys(node.inputs[0] for node in wanted if node.inputs[0] not in graph.inputs))
+    wanted = [n for n in nodes if n in model.main.nodes and n.inputs[0].data is None and _columns(n)]
+    observer = Observer(model, [node.inputs[0] for node in wanted])
     found: dict[Node, np.ndarray] = {}
-    outputs = graph.outputs
-    graph.outputs = [*outputs, *(v for v in values if v not in outputs)]
-    try:
-        session = _native.Session(_native.Model.from_buffer(exporter.export(model)))
-        place = {value: i for i, value in enumerate(graph.outputs)}
-        for number, sample in enumerate(samples):
-            _run(session, sample, number, model.source)
-            feeds = dict(zip(graph.inputs, sample))
-            for node in wanted:
-                value = node.inputs[0]
-                x = feeds[value] if value in feeds else session.output_value(place[value])
-                rows = rows_of(node, x.astype(np.float32))
-                rows = rows[:: max(1, len(rows) // _MAX_ROWS)]
-                found[node] = found.get(node, 0) + rows.T @ rows
-    finally:
-        graph.outputs = outputs
+    for _ in observer.run(samples):
+        for node in wanted:
+            rows = rows_of(node, observer[node.inputs[0]].astype(np.float32))
+            rows = rows[:: max(1, len(rows) // _MAX_ROWS)]
+            found[node] = found.get(node, 0) + rows.T @ rows
     if not found and wanted:
         raise UsageError(f"{model.source}: quant_strategy=GPTQ needs calibration inputs, there are none")
     return found
-
-
-def _run(session: _native.Session, sample: Sequence[np.ndarray], number: int, source: str) -> None:
-    if len(sample) != session.input_count:
-        counts = f"{len(sample)} arrays, the model has {session.input_count} inputs"
-        raise UsageError(f"{source}: calibration sample {number} has {counts}")
-    try:
-        if [tuple(x.shape) for x in sample] != session.input_shapes:
-            session.resize([x.shape for x in sample])
-        for index, (info, x) in enumerate(zip(session.inputs(), sample)):
-            session.set_input(index, np.ascontiguousarray(x, info.dtype.numpy))
-        session.run()
-    except (LiteRuntimeError, ValueError) as error:
-        raise UsageError(f"{source}: the model does not run on calibration sample {number}: {error}") from error
 
 
 def _columns(node: Node) -> int:

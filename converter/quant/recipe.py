@@ -24,7 +24,7 @@ _SECTIONS = {
     NONE: (),
     WEIGHT: (*_COMMON, "weight_quant_param", "mixed_bit_weight_quant_param"),
     DYNAMIC: (*_COMMON, "dynamic_quant_param"),
-    FULL: (*_COMMON, "full_quant_param", "data_preprocess_param", "transform_quant_param"),
+    FULL: (*_COMMON, "full_quant_param", "transform_quant_param"),
 }
 # What a rule says by its algorithm and scope.
 _OF_THE_MODEL = ("quant_type", "skip_quant_node")

@@ -12,7 +12,8 @@ import numpy as np
 
 from converter.ir.graph import Model, Node, QuantParam, Value
 from converter.quant import packing, weight_blocks
-from converter.quant.moments import Samples, moments
+from converter.quant.calibration import Samples
+from converter.quant.moments import moments
 from converter.quant.ranges import Quantized, Rounding, Strategy, max_min, quantize, rounded
 from converter.quant.recipe import WEIGHT, Plan, Settings
 from converter.quant.weight_gptq import Compensation
@@ -70,7 +71,7 @@ def weight_inputs(node: Node) -> list[int]:
     indices = _WEIGHTS.get(node.op, ())
     if node.op == "LSTM":  # (x, w, r, b ...) or (x, h0, c0, all weights)
         indices = (3,) if len(node.inputs) == 4 and node.inputs[3].rank != 2 else (1, 2)
-    return [i for i in indices if i < len(node.inputs) and _is_plain(node.inputs[i])]
+    return [i for i in indices if i < len(node.inputs) and is_plain_weight(node.inputs[i])]
 
 
 def channel_axis(node: Node, index: int) -> int | None:
@@ -125,7 +126,8 @@ class Notes:
         return f"{len(names)} weights ('{names[0]}' ... '{names[-1]}') stay"
 
 
-def _is_plain(value: Value) -> bool:
+def is_plain_weight(value: Value) -> bool:
+    """A float32 constant that nothing has quantised or compressed yet."""
     return value.is_const and value.dtype == DataType.FLOAT32 and value.compression == "NONE" and not value.quant
 
 
