@@ -4,6 +4,8 @@
 #include "table.h"
 #include "tile.h"
 
+#if !defined(LR_OWN_GEMM)
+
 namespace lr {
 namespace LR_TIER {
 
@@ -105,3 +107,5 @@ void gemm_f32(const GemmF32& g) { gemm_rows<kGemmRows>(g); }
 
 }  // namespace LR_TIER
 }  // namespace lr
+
+#endif

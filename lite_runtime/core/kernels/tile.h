@@ -12,7 +12,9 @@ constexpr size_t kGemmRows = 4, kGemmVectors = 4;
 #elif defined(__AVX2__)
 constexpr size_t kGemmRows = 6, kGemmVectors = 2;
 #elif defined(__aarch64__)
-constexpr size_t kGemmRows = 8, kGemmVectors = 2;
+// gemm_f32_aarch64.cc, whose tile has 4 rows
+#define LR_OWN_GEMM 1
+constexpr size_t kGemmRows = 16, kGemmVectors = 4;
 #else  // SSE2 and 32-bit NEON
 constexpr size_t kGemmRows = 4, kGemmVectors = 2;
 #endif
