@@ -15,6 +15,7 @@ from support import CORPUS, mindspore_lite_python
 os.environ.setdefault("PYTHONSAFEPATH", "1")
 
 _ARM_TOOLS = ("aarch64-linux-gnu-g++", "arm-linux-gnueabihf-g++", "qemu-aarch64", "qemu-arm")
+_JAVA_TOOLS = ("java", "javac", "g++")
 
 
 def _missing(marker: str) -> str | None:
@@ -23,6 +24,9 @@ def _missing(marker: str) -> str | None:
         return "no model corpus beside the checkout (set LITE_RUNTIME_CORPUS)"
     if marker == "arm":
         absent = [tool for tool in _ARM_TOOLS if shutil.which(tool) is None]
+        return f"not installed: {', '.join(absent)}" if absent else None
+    if marker == "android":
+        absent = [tool for tool in _JAVA_TOOLS if shutil.which(tool) is None]
         return f"not installed: {', '.join(absent)}" if absent else None
     if marker == "interop" and mindspore_lite_python() is None:
         return "no Python 3.7 with mindspore-lite==2.0.0 (set MINDSPORE_LITE_PYTHON)"
