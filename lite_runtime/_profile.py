@@ -1,4 +1,4 @@
-"""What the engine tells of its own work: time of each step, memory, instruction-set tiers, the machine's peak.
+"""What the engine tells of a model and of its own work: nodes, time of each step, memory, tiers, the machine's peak.
 
 Like ``_native.py``, which it extends, this file knows about pointers; nothing imports it unless a profile is wanted.
 """
@@ -9,7 +9,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from lite_runtime._native import Session, _check, _info, _lib, _Tensor
+from lite_runtime._native import Model, Session, _check, _info, _lib, _Tensor
 
 
 class _Step(ctypes.Structure):
@@ -34,10 +34,21 @@ class _Tier(ctypes.Structure):
     _fields_ = (("name", ctypes.c_char_p), *((name, ctypes.c_int32) for name in _TIER_NUMBERS))
 
 
+class _Node(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("op", ctypes.c_char_p),
+        ("primitive", ctypes.c_int32),
+        ("quantized", ctypes.c_int32),
+    )
+
+
 _StepCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_Step))
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "lr_session_run_timed": (ctypes.c_int, (ctypes.c_void_p, _StepCallback, ctypes.c_void_p)),
     "lr_session_memory": (ctypes.c_int, (ctypes.c_void_p, ctypes.POINTER(_Memory))),
+    "lr_model_node_count": (ctypes.c_size_t, (ctypes.c_void_p,)),
+    "lr_model_node": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(_Node))),
     "lr_tier_count": (ctypes.c_size_t, ()),
     "lr_tier_describe": (ctypes.c_int, (ctypes.c_size_t, ctypes.POINTER(_Tier))),
     "lr_kernel_name": (ctypes.c_char_p, (ctypes.c_size_t,)),
@@ -58,6 +69,14 @@ class Step(NamedTuple):
     shape: tuple[int, ...]
     seconds: float
     operations: float
+
+
+class Node(NamedTuple):
+    """A node of a model; ``quantized`` when it computes on quantised integers, by an operator made for them."""
+
+    name: str
+    op: str
+    quantized: bool
 
 
 class Memory(NamedTuple):
@@ -93,6 +112,17 @@ def run_timed(session: Session, after_step: Callable[[], None] = lambda: None) -
     with session.lock:
         _check(_lib.lr_session_run_timed(session._handle, _StepCallback(call), None))
     return steps
+
+
+def nodes(model: Model) -> list[Node]:
+    """The model's nodes, those of its sub-graphs too, in the order of the file."""
+    found = []
+    for index in range(_lib.lr_model_node_count(model._handle)):
+        node = _Node()
+        _check(_lib.lr_model_node(model._handle, index, ctypes.byref(node)))
+        name, op = (text.decode("utf-8", "replace") for text in (node.name, node.op))
+        found.append(Node(name, op, bool(node.quantized)))
+    return found
 
 
 def memory(session: Session) -> Memory:

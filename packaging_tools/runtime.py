@@ -16,7 +16,8 @@ def files(platform: zig.Platform, wheels: Path | None, work: Path) -> list[Entry
     if wheels is not None:
         return _of_wheel(platform, wheels)
     folder = Path(lite_runtime.__file__).resolve().parent
-    python = [Entry(f"lite_runtime/{path.name}", path.read_bytes()) for path in sorted(folder.glob("*.py"))]
+    paths = sorted((*folder.glob("*.py"), folder / "self_test.npz"))
+    python = [Entry(f"lite_runtime/{path.name}", path.read_bytes()) for path in paths]
     library = zig.build_engine(platform, work)
     return [*python, Entry(f"lite_runtime/{zig.LIBRARY}", library.read_bytes())]
 

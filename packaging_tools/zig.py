@@ -82,8 +82,9 @@ def definitions(platform: Platform) -> dict[str, str]:
 def build_engine(platform: Platform, folder: Path, extra: Iterable[str] = (), target: str = "lite_runtime") -> Path:
     """Compiles ``target`` of CMakeLists.txt, stripped; returns the library's path.
 
-    ``folder`` keeps the build, and what zig compiled of its C and C++ libraries (a few minutes once): a second call
-    is quick. ``extra`` are further arguments for CMake. Raises PackagingError with the compiler's words.
+    ``folder`` keeps the build: a second call is quick. So does ``run`` what zig compiles of its C and C++ libraries,
+    which takes a few minutes once. ``extra`` are further arguments for CMake. Raises PackagingError with the
+    compiler's words.
     """
     build = folder / platform.tag
     options = [f"-D{name}={value}" for name, value in definitions(platform).items()]
@@ -92,19 +93,23 @@ def build_engine(platform: Platform, folder: Path, extra: Iterable[str] = (), ta
     return build / "lite_runtime" / "core" / LIBRARY
 
 
-def run(command: Iterable[str | Path], folder: Path) -> None:
-    """Runs a step of a build with the tools installed beside this Python first; zig keeps what it made in folder."""
+def run(command: Iterable[str | Path], folder: Path, where: Path | None = None) -> str:
+    """Runs a step of a build in ``where`` with the tools installed beside this Python first; returns what it printed.
+
+    zig keeps what it compiled of its own in ZIG_GLOBAL_CACHE_DIR, or else in the checkout's build folder.
+    """
     words = [str(word) for word in command]
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     words[0] = shutil.which(words[0], path=path) or words[0]
-    cache = str(folder.resolve() / "zig-cache")
+    cache = os.environ.get("ZIG_GLOBAL_CACHE_DIR") or str(source() / "build" / "zig-cache")
     environment = {**os.environ, "PATH": path, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        done = subprocess.run(words, env=environment, cwd=where, capture_output=True, text=True)
     except OSError as error:
         raise PackagingError(
             f"{words[0]} cannot be run: {error.strerror}. pip install 'lite-runtime[wheels]'"
         ) from None
     if done.returncode:
         raise PackagingError(f"{' '.join(words)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+    return done.stdout

@@ -16,7 +16,14 @@ from converter import cli, errors
 from lite_runtime import benchmark
 from lite_runtime import errors as runtime_errors
 
-_PAGES = ("README.md", "docs/api.md", "docs/converter_lite.md", "docs/benchmark_lite.md", "docs/architecture.md")
+_PAGES = (
+    "README.md",
+    "docs/api.md",
+    "docs/converter_lite.md",
+    "docs/benchmark_lite.md",
+    "docs/architecture.md",
+    "docs/device.md",
+)
 _BLOCK = re.compile(
     r"^(?P<note><!-- (?P<remark>.*?) -->\n)?```(?P<language>sh|python)\n(?P<text>.*?)^```$", re.M | re.S
 )

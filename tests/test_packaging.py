@@ -47,6 +47,7 @@ def test_wheel_installs_three_packages_without_sources(unpacked: Path) -> None:
     assert {str(path) for path in files if path.suffix != ".py" and path.parts[0] != info} == {
         *(path for path in templates if not path.endswith(".py")),
         "lite_runtime/liblite_runtime.so",
+        "lite_runtime/self_test.npz",
         "converter/generated/model.bfbs",
         "converter/generated/mind_ir.desc",
         "converter/generated/checkpoint.desc",

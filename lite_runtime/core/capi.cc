@@ -137,6 +137,17 @@ lr_status lr_model_load_buffer(const void* data, size_t size, int copy, lr_model
 
 void lr_model_free(lr_model* model) { delete model; }
 
+size_t lr_model_node_count(const lr_model* model) { return model == nullptr ? 0 : model->model->nodes().size(); }
+
+lr_status lr_model_node(const lr_model* model, size_t index, lr_node* node) {
+  return guarded([&] {
+    require(node != nullptr && index < lr_model_node_count(model), "there is no such node");
+    const lr::NodeDef& def = model->model->nodes()[index];
+    const bool quantized = lr::find_quantized_op(def, *model->model) != nullptr;
+    *node = {def.name.c_str(), lr::primitive_name(def.primitive), def.primitive, quantized};
+  });
+}
+
 lr_status lr_session_create(lr_model* model, const lr_options* options, lr_session** session) {
   return guarded([&] {
     require(model != nullptr && session != nullptr, "model and session must not be null");

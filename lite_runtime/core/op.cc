@@ -1,5 +1,6 @@
 #include "op.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdarg>
 #include <cstdio>
@@ -45,17 +46,37 @@ QuantizedOpRegistration::QuantizedOpRegistration(int primitive, bool specialised
   quantized_registry(static_cast<size_t>(primitive))[specialised ? 0 : 1] = {factory, accepts};
 }
 
-OpFactory find_quantized_op(const NodeDef& node, const Model& model) {
-  if (node.inputs.empty() || find_op(node.primitive) == nullptr) return nullptr;
+namespace {
+bool is_quantized(const NodeDef& node, const Model& model) {
+  if (node.inputs.empty()) return false;
   const TensorDef& input = model.tensors()[node.inputs[0]];
   const bool integers = input.dtype == DType::kInt8 || input.dtype == DType::kUInt8 || input.dtype == DType::kInt16;
-  const bool quantized = !input.quant.empty() || node.quant_type == schema::QuantType_QUANT_DYNAMIC;
-  if (!integers || !quantized) return nullptr;
+  return integers && (!input.quant.empty() || node.quant_type == schema::QuantType_QUANT_DYNAMIC);
+}
+}  // namespace
+
+OpFactory find_quantized_op(const NodeDef& node, const Model& model) {
+  if (find_op(node.primitive) == nullptr || !is_quantized(node, model)) return nullptr;
   for (const QuantizedOp& op : quantized_registry(static_cast<size_t>(node.primitive))) {
     if (op.accepts != nullptr && op.accepts(node, model)) return op.factory;
   }
   return nullptr;
 }
+
+#ifdef LR_SELECTED
+bool lacks_quantized_op(const NodeDef& node, const Model& model) {
+  static const int left_out[] = {LR_LEFT_OUT_QUANTIZED - 1};
+  const auto end = std::end(left_out);
+  return is_quantized(node, model) && std::find(std::begin(left_out), end, node.primitive) != end;
+}
+Absence absence() {
+  return {"that this library, made for " LR_SELECTION ", leaves out",
+          ". Make it again with this model too: lite_package --ops-from=" LR_SELECTION ",THIS.ms"};
+}
+#else
+bool lacks_quantized_op(const NodeDef&, const Model&) { return false; }
+Absence absence() { return {"that is not offered", ""}; }
+#endif
 
 const Tensor& Node::value(size_t i) const {
   if (!has(i)) invalid("input %zu is missing", i);

@@ -15,6 +15,7 @@
 #include "kernels/kernels.h"
 #include "model.h"
 #include "schema_reader.h"
+#include "selection.h"
 #include "thread_pool.h"
 #include "types.h"
 
@@ -129,16 +130,31 @@ struct QuantizedOpRegistration {
 };
 // Null when the node does not compute on quantised integers, or no such operator accepts it.
 OpFactory find_quantized_op(const NodeDef& node, const Model& model);
+// Whether the node needs a form for quantised integers that this build leaves out.
+bool lacks_quantized_op(const NodeDef& node, const Model& model);
+// What an error says of operators that are not there, before and after it names them.
+struct Absence {
+  const char *what, *advice;
+};
+Absence absence();
 
-#define LR_REGISTER_OP(Primitive, Class)                         \
-  static const ::lr::OpRegistration lr_register_##Primitive(     \
-      static_cast<int>(::lr::schema::PrimitiveType_##Primitive), \
-      []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); });
+// The registration of what this build leaves out (see selection.h): nothing refers to its class then.
+struct NoRegistration {
+  template <class... Any>
+  constexpr explicit NoRegistration(Any...) {}
+};
 
-#define LR_REGISTER_QUANTIZED(Primitive, Class, specialised)                    \
-  static const ::lr::QuantizedOpRegistration lr_register_quantized_##Primitive( \
-      static_cast<int>(::lr::schema::PrimitiveType_##Primitive), specialised,   \
-      []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }, Class::accepts);
+#define LR_REGISTER_OP(Primitive, Class)                                                                             \
+  [[maybe_unused]] static const std::conditional_t<LR_HAS_OP(Primitive), ::lr::OpRegistration, ::lr::NoRegistration> \
+      lr_register_##Primitive(static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                             \
+                              []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); });
+
+#define LR_REGISTER_QUANTIZED(Primitive, Class, specialised)                                                      \
+  [[maybe_unused]] static const std::conditional_t<LR_HAS_QUANTIZED_OP(Primitive), ::lr::QuantizedOpRegistration, \
+                                                   ::lr::NoRegistration>                                          \
+      lr_register_quantized_##Primitive(                                                                          \
+          static_cast<int>(::lr::schema::PrimitiveType_##Primitive), specialised,                                 \
+          []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }, Class::accepts);
 // Class has a static function accepts(const NodeDef&, const Model&).
 #define LR_REGISTER_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, true)
 #define LR_REGISTER_GENERAL_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, false)

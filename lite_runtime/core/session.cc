@@ -52,13 +52,17 @@ void check_operators(const Model& model) {
   std::string list;
   size_t count = 0;
   for (const NodeDef& node : model.nodes()) {
-    if (is_control(node.primitive) || find_op(node.primitive) != nullptr) continue;
-    if (++count <= 20)
-      list += std::string(count == 1 ? " " : ", ") + primitive_name(node.primitive) + " '" + node.name + "'";
+    if (is_control(node.primitive)) continue;
+    const bool lacks_quantized = lacks_quantized_op(node, model);
+    if (find_op(node.primitive) != nullptr && !lacks_quantized) continue;
+    if (++count > 20) continue;
+    list += std::string(count == 1 ? " " : ", ") + primitive_name(node.primitive);
+    list += std::string(lacks_quantized ? " of quantised integers '" : " '") + node.name + "'";
   }
   if (count == 0) return;
-  fail(LR_ERROR_UNSUPPORTED, "%s: %zu node(s) have an operator that is not offered:%s%s", model.source().c_str(), count,
-       list.c_str(), count > 20 ? ", ..." : "");
+  const Absence absent = absence();
+  fail(LR_ERROR_UNSUPPORTED, "%s: %zu node(s) have an operator %s:%s%s%s", model.source().c_str(), count, absent.what,
+       list.c_str(), count > 20 ? ", ..." : "", absent.advice);
 }
 
 }  // namespace

@@ -82,6 +82,16 @@ LR_API lr_status lr_model_load_fd(int fd, int64_t offset, int64_t length, lr_mod
 LR_API lr_status lr_model_load_buffer(const void* data, size_t size, int copy, lr_model** model);
 LR_API void lr_model_free(lr_model* model);
 
+/* A node of the model, by its index in the file. */
+typedef struct lr_node {
+  const char* name;
+  const char* op;    /* name in the PrimitiveType union */
+  int32_t primitive; /* its number there */
+  int32_t quantized; /* 1: it computes on quantised integers, by an operator made for them */
+} lr_node;
+LR_API size_t lr_model_node_count(const lr_model* model);
+LR_API lr_status lr_model_node(const lr_model* model, size_t index, lr_node* node);
+
 LR_API lr_status lr_session_create(lr_model* model, const lr_options* options, lr_session** session);
 LR_API void lr_session_free(lr_session* session);
 

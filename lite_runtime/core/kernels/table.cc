@@ -1,6 +1,7 @@
 // The kernel table of the tier being compiled.
 #include "table.h"
 
+#include "selection.h"
 #include "tile.h"
 
 #define LR_STRING_(x) #x
@@ -9,10 +10,14 @@
 namespace lr {
 namespace LR_TIER {
 
-#define LR_OTHER(name, result, parameters) LR_TIER::name,
-#define LR_UNARY(name) unary_##name,
-#define LR_BINARY(name) {binary_vv_##name, binary_vs_##name, binary_sv_##name},
-#define LR_REDUCE(name) reduce_##name,
+// Null for kernels that no operator of this build calls; the linker then drops them.
+#define LR_ENTRY(selected, kernel) (LR_HAS_KERNEL(selected) ? kernel : nullptr)
+#define LR_OTHER(name, result, parameters) LR_ENTRY(name, LR_TIER::name),
+#define LR_UNARY(name) LR_ENTRY(unary_##name, unary_##name),
+#define LR_BINARY(name)                                                                  \
+  {LR_ENTRY(binary_##name, binary_vv_##name), LR_ENTRY(binary_##name, binary_vs_##name), \
+   LR_ENTRY(binary_##name, binary_sv_##name)},
+#define LR_REDUCE(name) LR_ENTRY(reduce_##name, reduce_##name),
 
 const Kernels table = {
     LR_STRING(LR_TIER),

@@ -1,0 +1,16 @@
+// Which operators and kernels this build has: all of them, unless CMake was given LITE_RUNTIME_SELECTION, the folder
+// that lite_package --ops-from fills. Its selected.h says 0 or 1 of each primitive (LR_SELECTED_OP_...), of its form
+// for quantised integers (LR_SELECTED_QUANTIZED_...) and of each kernel by the name lr_kernel_name gives
+// (LR_SELECTED_KERNEL_...), and in words what the selection was made for.
+#pragma once
+
+#ifdef LR_SELECTED
+#include "selected.h"
+#define LR_HAS_OP(Primitive) LR_SELECTED_OP_##Primitive
+#define LR_HAS_QUANTIZED_OP(Primitive) LR_SELECTED_QUANTIZED_##Primitive
+#define LR_HAS_KERNEL(name) LR_SELECTED_KERNEL_##name
+#else
+#define LR_HAS_OP(Primitive) 1
+#define LR_HAS_QUANTIZED_OP(Primitive) 1
+#define LR_HAS_KERNEL(name) 1
+#endif
