@@ -76,7 +76,10 @@ static void check_transpose(const Kernels& k, size_t rows, size_t cols, size_t s
 
 void test_transpose_32(const Kernels& k) {
   for (size_t rows = 0; rows <= 35; ++rows) {
-    for (size_t cols = 0; cols <= 35; ++cols) check_transpose(k, rows, cols, (rows + cols) % 3, rows % 4);
+    for (size_t cols = 0; cols <= 35; ++cols) {
+      check_transpose(k, rows, cols, (rows + cols) % 3, rows % 4);
+      check_transpose(k, rows, cols, cols % 2, 0);
+    }
   }
   check_transpose(k, 3, 1000, 0, 5);
   check_transpose(k, 1000, 3, 5, 0);

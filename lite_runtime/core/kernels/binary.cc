@@ -5,10 +5,6 @@
 namespace lr {
 namespace LR_TIER {
 
-// NaN in either operand gives NaN.
-LR_INLINE vf max_nan(vf x, vf y) { return select(is_nan(x), x, max(x, y)); }
-LR_INLINE vf min_nan(vf x, vf y) { return select(is_nan(x), x, min(x, y)); }
-
 #define BINARY(name, expression)                                                 \
   void binary_vv_##name(const float* px, const float* py, float* pz, size_t n) { \
     map2(px, py, pz, n, [](vf x, vf y) { return expression; });                  \

@@ -5,6 +5,7 @@
 // full vector; only fewer than kLanes channels in all need partial ones.
 #include "simd/simd.h"
 #include "table.h"
+#include "tile.h"
 
 namespace lr {
 namespace LR_TIER {
@@ -14,33 +15,60 @@ LR_INLINE size_t group_start(size_t c, size_t channels) { return c + kLanes <= c
 
 // kPixels neighbouring pixels of a kHeight x kWidth window whose taps are ordered column by column and whose
 // columns are shared: pixel p starts kStride columns behind pixel p - 1. One row of the window at a time, so
-// that its weights stay in registers and each input is loaded once for all pixels.
-template <size_t kHeight, size_t kWidth, size_t kStride, size_t kPixels>
-static void window_pixels(const DepthwiseF32& d, const float* const* x, float* y) {
-  const vf lo = splat(d.lo), hi = splat(d.hi);
-  const float* packed = d.packed;
-  for (size_t group = 0; group < d.channels; group += kLanes) {
-    const size_t c = group_start(group, d.channels);
-    vf acc[kPixels];
+// that its weights stay in registers and each input is loaded once for all pixels. kGroups groups of channels, from
+// channel c on, share the pointers' loads.
+template <size_t kHeight, size_t kWidth, size_t kStride, size_t kPixels, size_t kGroups>
+LR_INLINE void window_channels(const DepthwiseF32& d, const float* const* x, const float* packed, size_t c, float* y) {
+  constexpr size_t kGroup = (1 + kHeight * kWidth) * kLanes;
+  vf acc[kPixels][kGroups];
+  LR_UNROLL
+  for (size_t g = 0; g < kGroups; ++g) {
+    const vf bias = load(packed + g * kGroup);
     LR_UNROLL
-    for (size_t p = 0; p < kPixels; ++p) acc[p] = load(packed);
+    for (size_t p = 0; p < kPixels; ++p) acc[p][g] = bias;
+  }
+  LR_UNROLL
+  for (size_t ky = 0; ky < kHeight; ++ky) {
+    vf w[kWidth][kGroups];
     LR_UNROLL
-    for (size_t ky = 0; ky < kHeight; ++ky) {
-      vf w[kWidth];
+    for (size_t kx = 0; kx < kWidth; ++kx) {
       LR_UNROLL
-      for (size_t kx = 0; kx < kWidth; ++kx) w[kx] = load(packed + (1 + kx * kHeight + ky) * kLanes);
+      for (size_t g = 0; g < kGroups; ++g) w[kx][g] = load(packed + g * kGroup + (1 + kx * kHeight + ky) * kLanes);
+    }
+    LR_UNROLL
+    for (size_t column = 0; column < (kPixels - 1) * kStride + kWidth; ++column) {
+      const float* from = x[column * kHeight + ky] + c;
       LR_UNROLL
-      for (size_t column = 0; column < (kPixels - 1) * kStride + kWidth; ++column) {
-        const vf v = load(x[column * kHeight + ky] + c);
+      for (size_t g = 0; g < kGroups; ++g) {
+        const vf v = load(from + g * kLanes);
         LR_UNROLL
         for (size_t p = 0; p < kPixels; ++p) {
-          if (p * kStride <= column && column < p * kStride + kWidth) acc[p] = fma(v, w[column - p * kStride], acc[p]);
+          if (p * kStride > column || column >= p * kStride + kWidth) continue;
+          acc[p][g] = fma(v, w[column - p * kStride][g], acc[p][g]);
         }
       }
     }
-    packed += (1 + kHeight * kWidth) * kLanes;
+  }
+  const vf lo = splat(d.lo), hi = splat(d.hi);
+  LR_UNROLL
+  for (size_t p = 0; p < kPixels; ++p) {
     LR_UNROLL
-    for (size_t p = 0; p < kPixels; ++p) store(y + p * d.y_stride + c, clamp(acc[p], lo, hi));
+    for (size_t g = 0; g < kGroups; ++g) store(y + p * d.y_stride + c + g * kLanes, clamp(acc[p][g], lo, hi));
+  }
+}
+
+template <size_t kHeight, size_t kWidth, size_t kStride, size_t kPixels>
+static void window_pixels(const DepthwiseF32& d, const float* const* x, float* y) {
+  constexpr size_t kGroup = (1 + kHeight * kWidth) * kLanes, kStep = kDepthwiseGroups * kLanes;
+  const float* packed = d.packed;
+  size_t c = 0;
+  if constexpr (kDepthwiseGroups > 1) {
+    for (; c + kStep <= d.channels; c += kStep, packed += kDepthwiseGroups * kGroup) {
+      window_channels<kHeight, kWidth, kStride, kPixels, kDepthwiseGroups>(d, x, packed, c, y);
+    }
+  }
+  for (; c < d.channels; c += kLanes, packed += kGroup) {
+    window_channels<kHeight, kWidth, kStride, kPixels, 1>(d, x, packed, group_start(c, d.channels), y);
   }
 }
 

@@ -16,8 +16,24 @@ LR_INLINE void transpose_square(const uint32_t* src, size_t src_stride, uint32_t
   for (size_t i = 0; i < kLanes; ++i) store(reinterpret_cast<float*>(dst + i * dst_stride), m[i]);
 }
 
+// Two rows, whose elements alternate in the destination.
+LR_INLINE void interleave(const uint32_t* first, const uint32_t* second, uint32_t* dst, size_t n) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes, dst += 2 * kLanes) {
+    const Zipped z =
+        zip(load(reinterpret_cast<const float*>(first + i)), load(reinterpret_cast<const float*>(second + i)));
+    store(reinterpret_cast<float*>(dst), z.low);
+    store(reinterpret_cast<float*>(dst + kLanes), z.high);
+  }
+  for (; i < n; ++i, dst += 2) {
+    dst[0] = first[i];
+    dst[1] = second[i];
+  }
+}
+
 // Bands of 16 rows: one cache line in each row of the destination.
 void transpose_32(const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols) {
+  if (rows == 2 && dst_stride == 2) return interleave(src, src + src_stride, dst, cols);
   constexpr size_t kBand = 16;
   for (size_t r0 = 0; r0 < rows; r0 += kBand) {
     const size_t band = rows - r0 < kBand ? rows - r0 : kBand;

@@ -5,38 +5,54 @@
 namespace lr {
 namespace LR_TIER {
 
-// Calls body(c, load, store) for each vector of channels. The last one overlaps the one before it; fewer
-// than kLanes channels in all need partial access.
-template <class Body>
-LR_INLINE void each_channels(size_t channels, Body body) {
-  const auto read = [](const float* p) { return load(p); };
-  const auto write = [](float* p, vf v) { store(p, v); };
-  if (channels < kLanes) {
-    body(
-        0, [=](const float* p) { return load_part(p, channels); }, [=](float* p, vf v) { store_part(p, v, channels); });
-    return;
+// Two vectors at a time share the pointers' loads.
+constexpr size_t kPair = 2 * kLanes;
+
+// y[i] = clamp(finish(fold of add over the taps, i)) for kVectors vectors of channels from c on.
+template <size_t kVectors, class Add, class Finish>
+LR_INLINE void pool_pixel(const PoolF32& d, size_t i, size_t c, vf lo, vf hi, Add add, Finish finish) {
+  const float* const* x = d.x + i * d.step;
+  vf acc[kVectors];
+  LR_UNROLL
+  for (size_t j = 0; j < kVectors; ++j) acc[j] = load(x[0] + c + j * kLanes);
+  for (size_t t = 1; t < d.taps; ++t) {
+    const float* from = x[t] + c;
+    LR_UNROLL
+    for (size_t j = 0; j < kVectors; ++j) acc[j] = add(acc[j], load(from + j * kLanes));
   }
-  for (size_t c = 0; c < channels; c += kLanes) body(c + kLanes <= channels ? c : channels - kLanes, read, write);
+  LR_UNROLL
+  for (size_t j = 0; j < kVectors; ++j) store(d.y + i * d.y_stride + c + j * kLanes, clamp(finish(acc[j], i), lo, hi));
 }
 
-// y[i] = clamp(finish(fold of add over the taps, i)).
+template <class Add, class Finish>
+LR_INLINE void pool_few_channels(const PoolF32& d, size_t i, vf lo, vf hi, Add add, Finish finish) {
+  const float* const* x = d.x + i * d.step;
+  vf acc = load_part(x[0], d.channels);
+  for (size_t t = 1; t < d.taps; ++t) acc = add(acc, load_part(x[t], d.channels));
+  store_part(d.y + i * d.y_stride, clamp(finish(acc, i), lo, hi), d.channels);
+}
+
+// The last vector of channels overlaps the one before it.
 template <class Add, class Finish>
 LR_INLINE void pool(const PoolF32& d, Add add, Finish finish) {
   const vf lo = splat(d.lo), hi = splat(d.hi);
   for (size_t i = 0; i < d.count; ++i) {
-    const float* const* x = d.x + i * d.step;
-    each_channels(d.channels, [&](size_t c, auto read, auto write) {
-      vf acc = read(x[0] + c);
-      for (size_t t = 1; t < d.taps; ++t) acc = add(acc, read(x[t] + c));
-      write(d.y + i * d.y_stride + c, clamp(finish(acc, i), lo, hi));
-    });
+    if (d.channels < kLanes) {
+      pool_few_channels(d, i, lo, hi, add, finish);
+      continue;
+    }
+    size_t c = 0;
+    for (; c + kPair <= d.channels; c += kPair) pool_pixel<2>(d, i, c, lo, hi, add, finish);
+    for (; c < d.channels; c += kLanes) {
+      pool_pixel<1>(d, i, c + kLanes <= d.channels ? c : d.channels - kLanes, lo, hi, add, finish);
+    }
   }
 }
 
 // NaN in any tap gives NaN.
 void max_pool_f32(const PoolF32& d) {
   pool(
-      d, [](vf acc, vf v) { return select(is_nan(acc), acc, max(acc, v)); }, [](vf acc, size_t) { return acc; });
+      d, [](vf acc, vf v) { return max_nan(acc, v); }, [](vf acc, size_t) { return acc; });
 }
 
 void avg_pool_f32(const PoolF32& d) {

@@ -32,6 +32,13 @@ constexpr size_t kGemmI8Rows = kGemmRows, kGemmI8Vectors = kGemmVectors, kGemmI8
 #endif
 constexpr size_t kGemmI8Columns = kGemmI8Vectors * kLanes;
 
+// Groups of channels (vectors) that the float depthwise kernel computes together, for seven pixels.
+#if defined(__aarch64__) && !LR_IS_SCALAR
+constexpr size_t kDepthwiseGroups = 2;
+#else
+constexpr size_t kDepthwiseGroups = 1;
+#endif
+
 // Taps of a column that the integer depthwise kernel multiplies together.
 #if defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
 constexpr size_t kDepthwiseI8Depth = 4;

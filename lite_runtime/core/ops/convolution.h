@@ -50,14 +50,22 @@ struct Convolution {
   template <class T>
   void fill_runs(const T* padded, int64_t row, size_t rows, const T* outside, const T** a) const {
     const Window& w = window;
-    for (size_t r = 0; r < rows; ++r, ++row) {
-      const int64_t ox = row % w.out_w, oy = row / w.out_w % w.out_h, image = row / w.out_pixels();
-      const T** to = a + r;
+    const int64_t line = padded_width() * w.channels, step = w.stride.w * w.channels;
+    int64_t ox = row % w.out_w, oy = row / w.out_w % w.out_h, image = row / w.out_pixels();
+    for (size_t r = 0; r < rows;) {
+      const size_t end = std::min(rows, r + static_cast<size_t>(w.out_w - ox));  // of this row of pixels
       int64_t iy = oy * w.stride.h - w.top;
-      for (int64_t ky = 0; ky < w.kernel.h; ++ky, iy += w.dilation.h, to += rows) {
+      for (int64_t ky = 0; ky < w.kernel.h; ++ky, iy += w.dilation.h) {
         const bool inside = iy >= 0 && iy < w.in_h;
-        *to = inside ? padded + ((image * w.in_h + iy) * padded_width() + ox * w.stride.w) * w.channels : outside;
+        const T* from = inside ? padded + (image * w.in_h + iy) * line + ox * step : outside;
+        const T** to = a + static_cast<size_t>(ky) * rows;
+        for (size_t i = r; i < end; ++i, from += inside ? step : 0) to[i] = from;
       }
+      r = end;
+      ox = 0;
+      if (++oy < w.out_h) continue;
+      oy = 0;
+      ++image;
     }
   }
 

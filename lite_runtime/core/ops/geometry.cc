@@ -112,26 +112,34 @@ int64_t RowWalk::count(int64_t pixels) const {
   return ((pixels - 1) * w_.stride.w + w_.kernel.w) * w_.kernel.h;
 }
 
+// The pointers of neighbouring columns from input column ix on, one row of the window after the other.
 template <class T>
-const T** RowWalk::fill_column(const T* image, int64_t iy, int64_t ix, const T* outside, const T** pointers) const {
-  const bool inside = ix >= 0 && ix < w_.in_w;
+void RowWalk::fill_columns(const T* image, int64_t oy, int64_t ix, int64_t columns, const T* outside,
+                           const T** pointers) const {
+  const int64_t first = std::min(std::max<int64_t>(0, -ix), columns);
+  const int64_t last = std::max(first, std::min(columns, w_.in_w - ix));
+  int64_t iy = oy * w_.stride.h - w_.top;
   for (int64_t ky = 0; ky < w_.kernel.h; ++ky, iy += w_.dilation.h) {
-    *pointers++ = inside && iy >= 0 && iy < w_.in_h ? image + (iy * w_.in_w + ix) * w_.channels : outside;
+    const bool inside = iy >= 0 && iy < w_.in_h;
+    const T* from = inside ? image + (iy * w_.in_w + ix + first) * w_.channels : outside;
+    const int64_t step = inside ? w_.channels : 0;
+    const T** to = pointers + ky;
+    int64_t i = 0;
+    for (; i < first; ++i, to += w_.kernel.h) *to = outside;
+    for (; i < last; ++i, to += w_.kernel.h, from += step) *to = from;
+    for (; i < columns; ++i, to += w_.kernel.h) *to = outside;
   }
-  return pointers;
 }
 
 template <class T>
 void RowWalk::fill(const T* image, int64_t oy, int64_t ox, int64_t pixels, const T* outside, const T** pointers) const {
-  const int64_t iy = oy * w_.stride.h - w_.top, ix = ox * w_.stride.w - w_.left;
+  const int64_t ix = ox * w_.stride.w - w_.left;
   if (shared()) {
-    const int64_t columns = (pixels - 1) * w_.stride.w + w_.kernel.w;
-    for (int64_t i = 0; i < columns; ++i) pointers = fill_column(image, iy, ix + i, outside, pointers);
-    return;
+    return fill_columns(image, oy, ix, (pixels - 1) * w_.stride.w + w_.kernel.w, outside, pointers);
   }
   for (int64_t p = 0; p < pixels; ++p) {
-    for (int64_t kx = 0; kx < w_.kernel.w; ++kx) {
-      pointers = fill_column(image, iy, ix + p * w_.stride.w + kx * w_.dilation.w, outside, pointers);
+    for (int64_t kx = 0; kx < w_.kernel.w; ++kx, pointers += w_.kernel.h) {
+      fill_columns(image, oy, ix + p * w_.stride.w + kx * w_.dilation.w, 1, outside, pointers);
     }
   }
 }

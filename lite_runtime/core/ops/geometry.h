@@ -100,7 +100,8 @@ class RowWalk {
   template <class T>
   void fill(const T* image, int64_t oy, int64_t ox, int64_t pixels, const T* outside, const T** pointers) const;
   template <class T>
-  const T** fill_column(const T* image, int64_t iy, int64_t ix, const T* outside, const T** pointers) const;
+  void fill_columns(const T* image, int64_t oy, int64_t ix, int64_t columns, const T* outside,
+                    const T** pointers) const;
   Window w_;
   int64_t piece_ = 0, per_row_ = 0, grain_ = 1;
 };

@@ -62,7 +62,16 @@ LR_INLINE vf select(vi m, vf a, vf b) { return {vbslq_f32(vreinterpretq_u32_s32(
 LR_INLINE vf fma(vf a, vf b, vf c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
 LR_INLINE vf min(vf a, vf b) { return {vminq_f32(a.v, b.v)}; }
 LR_INLINE vf max(vf a, vf b) { return {vmaxq_f32(a.v, b.v)}; }
+#define LR_NAN_LIMITS 1
 LR_INLINE vf abs(vf a) { return {vabsq_f32(a.v)}; }
+
+struct Zipped {
+  vf low, high;
+};
+LR_INLINE Zipped zip(vf a, vf b) {
+  const float32x4x2_t z = vzipq_f32(a.v, b.v);
+  return {{z.val[0]}, {z.val[1]}};
+}
 
 LR_INLINE void transpose(vf (&m)[4]) {
   const float32x4x2_t upper = vtrnq_f32(m[0].v, m[1].v), lower = vtrnq_f32(m[2].v, m[3].v);

@@ -65,6 +65,11 @@ LR_INLINE vf div_fast(vf a, vf b) { return a / b; }
 
 LR_INLINE void transpose(vf (&)[1]) {}
 
+struct Zipped {
+  vf low, high;
+};
+LR_INLINE Zipped zip(vf a, vf b) { return {a, b}; }
+
 LR_INLINE float hsum(vf a) { return a.v; }
 LR_INLINE float hmax(vf a) { return a.v; }
 LR_INLINE float hmin(vf a) { return a.v; }

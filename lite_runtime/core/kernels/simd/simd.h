@@ -17,6 +17,7 @@
 //   bits, floats          reinterpretation;  to_float: int32 to float
 //   any(mask)             true if any lane is set
 //   hsum, hmax, hmin      over the lanes
+//   zip(a, b)             the lanes a0 b0 a1 b1 ... in two vectors
 //   div_fast              a / b within 2 ulp for 2^-60 < |b| < 2^60; 0 for finite a and b = inf
 //   transpose             of a square of kLanes vectors, bit for bit
 // and, where the CPU converts half precision itself, LR_HALF_LANES with half_to_floats and floats_to_half.
@@ -59,6 +60,14 @@ LR_INLINE vf& operator*=(vf& a, vf b) { return a = a * b; }
 // NaN stays NaN.
 LR_INLINE vf clamp(vf x, vf lo, vf hi) { return min(hi, max(lo, x)); }
 LR_INLINE vi is_nan(vf x) { return (x == x) ^ splat_i(-1); }
+// NaN in either operand gives NaN.
+#if defined(LR_NAN_LIMITS)  // min and max do so
+LR_INLINE vf max_nan(vf a, vf b) { return max(a, b); }
+LR_INLINE vf min_nan(vf a, vf b) { return min(a, b); }
+#else
+LR_INLINE vf max_nan(vf a, vf b) { return select(is_nan(a), a, max(a, b)); }
+LR_INLINE vf min_nan(vf a, vf b) { return select(is_nan(a), a, min(a, b)); }
+#endif
 // |a| with the sign of b.
 LR_INLINE vf copysign(vf a, vf b) {
   const vi sign = splat_i(INT32_MIN);

@@ -137,6 +137,18 @@ LR_INLINE void transpose(vf (&m)[4]) { _MM_TRANSPOSE4_PS(m[0].v, m[1].v, m[2].v,
 
 #endif
 
+struct Zipped {
+  vf low, high;
+};
+LR_INLINE Zipped zip(vf a, vf b) {
+  const auto low = LR_PS(unpacklo)(a.v, b.v), high = LR_PS(unpackhi)(a.v, b.v);
+#if defined(__AVX2__)
+  return {{_mm256_permute2f128_ps(low, high, 0x20)}, {_mm256_permute2f128_ps(low, high, 0x31)}};
+#else
+  return {{low}, {high}};
+#endif
+}
+
 LR_INLINE vf abs(vf a) { return floats(bits(a) & splat_i(INT32_MAX)); }
 
 // Combines the lanes with op, pairwise.
