@@ -168,7 +168,7 @@ void check_depthwise(const Kernels& k, size_t taps, size_t step, size_t channels
   const std::vector<const int8_t*> x = inputs.pick((count - 1) * step + taps);
   std::vector<int8_t> w(channels * taps);  // the taps of a channel together
   fill_bytes(w);
-  const size_t used = std::max(channels, k.lanes);
+  const size_t used = std::max(channels, k.depthwise_i8_lanes);
   Guarded<int8_t> packed(packed_depthwise_i8_bytes(k, taps, channels));
   pack_depthwise_i8(k, w.data(), 1, taps, taps, channels, packed.data());
   Guarded<int32_t> bias(used);

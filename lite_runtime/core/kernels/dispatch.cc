@@ -28,7 +28,7 @@ bool has_avx2() {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_AVX2) != 0;
 }
 // The same and AVX-512 (F, DQ, BW, VL, VNNI), whose registers the operating system must save too.
-bool has_vnni() {
+bool has_avx512() {
   if (!has_avx2()) return false;
   unsigned a, b, c, d, low, high;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));

@@ -53,9 +53,9 @@ LR_INLINE void add_four_steps(Accumulators<kRows, kVectors>& acc, const float* c
 }
 #endif
 
-// The first kVectors vectors of a panel for kRows rows; the first `columns` (at most kVectors * kLanes) are stored.
+// The first kVectors vectors of a panel for kRows of g.rows rows; the first `columns` (at most kVectors * kLanes) are stored.
 template <size_t kRows, size_t kVectors>
-static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t columns) {
+static void gemm_panel(const GemmF32& g, const float* const* rows, const float* w, float* c, size_t columns) {
   Accumulators<kRows, kVectors> acc;
   LR_UNROLL
   for (size_t j = 0; j < kVectors; ++j) {
@@ -67,7 +67,7 @@ static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t column
   for (size_t t = 0; t < g.taps; ++t) {
     const float* a[kRows];
     LR_UNROLL
-    for (size_t r = 0; r < kRows; ++r) a[r] = g.a[t * kRows + r];
+    for (size_t r = 0; r < kRows; ++r) a[r] = rows[t * g.rows + r];
     size_t k = 0;
 #if defined(LR_LANE_FMA)
     for (; k + 4 <= g.k; k += 4, w += 4 * kGemmColumns) add_four_steps(acc, a, k, w);
@@ -90,20 +90,31 @@ static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t column
   }
 }
 
+// The heights of tile in use: all up to the largest, or where that would be much code, some.
+constexpr size_t next_smaller(size_t rows) {
+  if (kGemmRows <= 8) return rows - 1;
+  return rows > 10 ? 10 : rows > 7 ? 7 : rows > 5 ? 5 : rows > 3 ? 3 : rows - 1;
+}
+
+// The rows from `first` on.
 template <size_t kRows>
-static void gemm_rows(const GemmF32& g) {
+static void gemm_rows(const GemmF32& g, size_t first) {
   if constexpr (kRows > 1) {
-    if (g.rows < kRows) return gemm_rows<kRows - 1>(g);
+    if (g.rows - first < kRows) return gemm_rows<next_smaller(kRows)>(g, first);
   }
   const size_t panel = kGemmColumns * (1 + g.taps * g.k);
   const float* w = g.w;
+  float* c = g.c + first * g.c_stride;
   for (size_t j = 0; j < g.n; j += kGemmColumns, w += panel) {
     const size_t columns = g.n - j;
-    (columns <= kLanes ? gemm_panel<kRows, 1> : gemm_panel<kRows, kGemmVectors>)(g, w, g.c + j, columns);
+    (columns <= kLanes ? gemm_panel<kRows, 1> : gemm_panel<kRows, kGemmVectors>)(g, g.a + first, w, c + j, columns);
+  }
+  if constexpr (kRows > 1) {
+    if (first + kRows < g.rows) gemm_rows<next_smaller(kRows)>(g, first + kRows);
   }
 }
 
-void gemm_f32(const GemmF32& g) { gemm_rows<kGemmRows>(g); }
+void gemm_f32(const GemmF32& g) { gemm_rows<kGemmRows>(g, 0); }
 
 }  // namespace LR_TIER
 }  // namespace lr

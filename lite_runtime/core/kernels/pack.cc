@@ -82,7 +82,7 @@ void pack_gemm_i8(const int8_t* w, size_t tap_stride, size_t k_stride, size_t n_
 }
 
 size_t packed_depthwise_i8_bytes(const Kernels& tier, size_t taps, size_t channels) {
-  const size_t lanes = tier.lanes, depth = tier.depthwise_i8_depth, column = depthwise_i8_column(taps);
+  const size_t lanes = tier.depthwise_i8_lanes, depth = tier.depthwise_i8_depth, column = depthwise_i8_column(taps);
   return (channels + lanes - 1) / lanes * lanes * (taps / column) * ((column + depth - 1) / depth * depth);
 }
 
@@ -92,7 +92,7 @@ size_t packed_depthwise_i8_bytes(size_t taps, size_t channels) {
 
 void pack_depthwise_i8(const Kernels& tier, const int8_t* w, size_t tap_stride, size_t channel_stride, size_t taps,
                        size_t channels, int8_t* packed) {
-  const size_t lanes = tier.lanes, used = channels < lanes ? channels : lanes;
+  const size_t lanes = tier.depthwise_i8_lanes, used = channels < lanes ? channels : lanes;
   const size_t depth = tier.depthwise_i8_depth, column = depthwise_i8_column(taps);
   for (size_t group = 0; group < channels; group += lanes) {
     const size_t c0 = group + used <= channels ? group : channels - used;

@@ -11,8 +11,8 @@ namespace lr {
 namespace LR_TIER {
 
 // Null for kernels that no operator of this build calls; the linker then drops them.
-#define LR_ENTRY(selected, kernel) (LR_HAS_KERNEL(selected) ? kernel : nullptr)
-#define LR_OTHER(name, result, parameters) LR_ENTRY(name, LR_TIER::name),
+#define LR_ENTRY(selected, kernel) (LR_HAS_KERNEL(selected) ? LR_TIER::kernel : nullptr)
+#define LR_OTHER(name, result, parameters) LR_ENTRY(name, name),
 #define LR_UNARY(name) LR_ENTRY(unary_##name, unary_##name),
 #define LR_BINARY(name)                                                                  \
   {LR_ENTRY(binary_##name, binary_vv_##name), LR_ENTRY(binary_##name, binary_vs_##name), \
@@ -27,6 +27,7 @@ const Kernels table = {
     kGemmI8Rows,
     kGemmI8Columns,
     kGemmI8Depth,
+    kIntegerLanes,
     kDepthwiseI8Depth,
     LR_OTHER_KERNELS(LR_OTHER){LR_UNARY_KERNELS(LR_UNARY)},
     {LR_BINARY_KERNELS(LR_BINARY)},

@@ -9,6 +9,8 @@ namespace LR_TIER {
 
 #if LR_IS_SCALAR
 constexpr size_t kGemmRows = 4, kGemmVectors = 4;
+#elif defined(__AVX512F__)
+constexpr size_t kGemmRows = 14, kGemmVectors = 2;
 #elif defined(__AVX2__)
 constexpr size_t kGemmRows = 6, kGemmVectors = 2;
 #elif defined(__aarch64__)
@@ -20,6 +22,13 @@ constexpr size_t kGemmRows = 4, kGemmVectors = 2;
 #endif
 constexpr size_t kGemmColumns = kGemmVectors * kLanes;
 
+// 32-bit integers in a vector of the integer kernels; these are LR_NARROW.
+#if defined(__AVX512F__) && !defined(LR_NARROW)
+constexpr size_t kIntegerLanes = kLanes / 2;
+#else
+constexpr size_t kIntegerLanes = kLanes;
+#endif
+
 // The same for the integer GEMM, whose vectors hold 4-byte sums of kGemmI8Depth products each.
 #if defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
 constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 4;
@@ -30,7 +39,7 @@ constexpr size_t kGemmI8Rows = 4, kGemmI8Vectors = 4, kGemmI8Depth = 2;
 #else
 constexpr size_t kGemmI8Rows = kGemmRows, kGemmI8Vectors = kGemmVectors, kGemmI8Depth = 2;
 #endif
-constexpr size_t kGemmI8Columns = kGemmI8Vectors * kLanes;
+constexpr size_t kGemmI8Columns = kGemmI8Vectors * kIntegerLanes;
 
 // Groups of channels (vectors) that the float depthwise kernel computes together, for seven pixels.
 #if defined(__aarch64__) && !LR_IS_SCALAR
