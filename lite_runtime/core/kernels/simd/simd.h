@@ -41,6 +41,10 @@
 // The scalar tier stays scalar whatever the compiler offers; the others use what their flags allow.
 #define LR_SCALAR_scalar 1
 #define LR_IS_SCALAR LR_CONCAT(LR_SCALAR_, LR_TIER)
+// Tiers that are to be small: no variants of a kernel for common cases.
+#if LR_IS_SCALAR || (defined(__x86_64__) && !defined(__AVX2__))
+#define LR_IS_SMALL 1
+#endif
 #if LR_IS_SCALAR
 #include "scalar.h"
 #elif defined(__AVX512F__) && !defined(LR_NARROW)
