@@ -53,7 +53,8 @@ LR_INLINE void add_four_steps(Accumulators<kRows, kVectors>& acc, const float* c
 }
 #endif
 
-// The first kVectors vectors of a panel for kRows of g.rows rows; the first `columns` (at most kVectors * kLanes) are stored.
+// The first kVectors vectors of a panel for kRows of g.rows rows; the first `columns` (at most kVectors * kLanes) are
+// stored.
 template <size_t kRows, size_t kVectors>
 static void gemm_panel(const GemmF32& g, const float* const* rows, const float* w, float* c, size_t columns) {
   Accumulators<kRows, kVectors> acc;

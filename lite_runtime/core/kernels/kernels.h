@@ -168,18 +168,18 @@ struct BinaryI8 {
 //   look_up_u8       y[i] = table[x[i]] of 256 entries; y may equal x, the table must lie apart
 //   multiply_add_f32  rounds of independent multiply-adds on registers; returns the operations done
 //   winograd_input_f32, winograd_output_f32: the transforms of convolution as F(4x4, 3x3), see their arguments
-#define LR_OTHER_KERNELS(X)                                                                                           \
-  X(transpose_32, void,                                                                                               \
-    (const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols))             \
-  X(f16_to_f32, void, (const uint16_t* x, float* y, size_t n))                                                        \
-  X(f32_to_f16, void, (const float* x, uint16_t* y, size_t n))                                                        \
-  X(depthwise_i8, void, (const DepthwiseI8& d))                                                                       \
-  X(quantize_i8, void, (const float* x, int8_t* y, size_t n, float scale, int32_t zero))                              \
-  X(dequantize_i8, void, (const int8_t* x, float* y, size_t n, float scale, int32_t zero))                            \
-  X(add_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))                         \
-  X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))                         \
-  X(look_up_u8, void, (const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table))                                 \
-  LR_FLOAT_KERNELS(X)                                                                                                 \
+#define LR_OTHER_KERNELS(X)                                                                               \
+  X(transpose_32, void,                                                                                   \
+    (const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols)) \
+  X(f16_to_f32, void, (const uint16_t* x, float* y, size_t n))                                            \
+  X(f32_to_f16, void, (const float* x, uint16_t* y, size_t n))                                            \
+  X(depthwise_i8, void, (const DepthwiseI8& d))                                                           \
+  X(quantize_i8, void, (const float* x, int8_t* y, size_t n, float scale, int32_t zero))                  \
+  X(dequantize_i8, void, (const int8_t* x, float* y, size_t n, float scale, int32_t zero))                \
+  X(add_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))             \
+  X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))             \
+  X(look_up_u8, void, (const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table))                     \
+  LR_FLOAT_KERNELS(X)                                                                                     \
   LR_PRODUCT_I8_KERNELS(X)
 
 // Those of them that a tier may have of its own, sharing the rest with another (table.h): arithmetic on floats,
@@ -206,9 +206,9 @@ struct BinaryI8 {
 
 struct Kernels {
   const char* tier;
-  size_t lanes;                                  // floats in a vector
-  size_t gemm_mr, gemm_nr;                       // rows and columns of the GEMM tile
-  size_t gemm_i8_mr, gemm_i8_nr, gemm_i8_depth;  // of the integer GEMM, and values of k packed together
+  size_t lanes;                                   // floats in a vector
+  size_t gemm_mr, gemm_nr;                        // rows and columns of the GEMM tile
+  size_t gemm_i8_mr, gemm_i8_nr, gemm_i8_depth;   // of the integer GEMM, and values of k packed together
   size_t depthwise_i8_lanes, depthwise_i8_depth;  // channels of a group, and taps of a column packed together
 
 #define LR_DECLARE(name, result, parameters) result(*name) parameters;

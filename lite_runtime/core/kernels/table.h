@@ -1,7 +1,7 @@
 // Declarations of every kernel of the tier being compiled. table.cc collects them in `table`.
 //
-// A tier with LR_BASE has the groups of kernels LR_OWN_... of its own and all others from that tier: a qualified name of
-// its namespace finds its own declarations first, then those of the namespace it uses.
+// A tier with LR_BASE has the groups of kernels LR_OWN_... of its own and all others from that tier: a qualified name
+// of its namespace finds its own declarations first, then those of the namespace it uses.
 #pragma once
 
 #include "kernels.h"
