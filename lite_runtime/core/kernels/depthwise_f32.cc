@@ -126,7 +126,7 @@ static void few_channels(const DepthwiseF32& d) {
 
 void depthwise_f32(const DepthwiseF32& d) {
   if (d.channels < kLanes) return few_channels(d);
-#if !LR_IS_SMALL
+#if !defined(LR_SMALL)
   if (d.taps == 9 && d.step == 3) return window_row<3, 3, 1>(d);
   if (d.taps == 9 && d.step == 6) return window_row<3, 3, 2>(d);
   if (d.taps == 25 && d.step == 5) return window_row<5, 5, 1>(d);

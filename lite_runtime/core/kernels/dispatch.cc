@@ -27,15 +27,17 @@ bool has_avx2() {
   if ((low & 6) != 6) return false;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_AVX2) != 0;
 }
-// The same and AVX-512 (F, DQ, BW, VL, VNNI), whose registers the operating system must save too.
-bool has_avx512() {
+// The same and AVX-512 (F, DQ, BW, VL), whose registers the operating system must save too; `more` names bits of ECX.
+bool has_avx512_and(unsigned more) {
   if (!has_avx2()) return false;
   unsigned a, b, c, d, low, high;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   if ((low & 0xe6) != 0xe6 || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   const unsigned needed = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-  return (b & needed) == needed && (c & bit_AVX512VNNI) != 0;
+  return (b & needed) == needed && (c & more) == more;
 }
+bool has_avx512() { return has_avx512_and(0); }
+bool has_vnni() { return has_avx512_and(bit_AVX512VNNI); }
 #elif defined(__aarch64__)
 bool has_dotprod() {
 #if defined(__linux__)

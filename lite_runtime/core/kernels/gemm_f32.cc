@@ -1,5 +1,6 @@
 // The float GEMM micro-kernel: a register tile of kGemmRows rows by kGemmVectors vectors of columns, and one
-// of a single vector for last columns that need no more.
+// of a single vector for last columns that need no more. Fewer rows take the next of a few smaller tiles, which repeats
+// the last of them.
 #include "simd/simd.h"
 #include "table.h"
 #include "tile.h"
@@ -53,10 +54,9 @@ LR_INLINE void add_four_steps(Accumulators<kRows, kVectors>& acc, const float* c
 }
 #endif
 
-// The first kVectors vectors of a panel for kRows of g.rows rows; the first `columns` (at most kVectors * kLanes) are
-// stored.
+// The first kVectors vectors of a panel for g.rows <= kRows rows, of which the first `columns` are stored.
 template <size_t kRows, size_t kVectors>
-static void gemm_panel(const GemmF32& g, const float* const* rows, const float* w, float* c, size_t columns) {
+static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t columns) {
   Accumulators<kRows, kVectors> acc;
   LR_UNROLL
   for (size_t j = 0; j < kVectors; ++j) {
@@ -65,10 +65,12 @@ static void gemm_panel(const GemmF32& g, const float* const* rows, const float* 
     for (size_t r = 0; r < kRows; ++r) acc[r][j] = bias;
   }
   w += kGemmColumns;
-  for (size_t t = 0; t < g.taps; ++t) {
+  const size_t last = g.rows - 1;
+  const float* const* pointers = g.a;
+  for (size_t t = 0; t < g.taps; ++t, pointers += g.rows) {
     const float* a[kRows];
     LR_UNROLL
-    for (size_t r = 0; r < kRows; ++r) a[r] = rows[t * g.rows + r];
+    for (size_t r = 0; r < kRows; ++r) a[r] = pointers[r < last ? r : last];
     size_t k = 0;
 #if defined(LR_LANE_FMA)
     for (; k + 4 <= g.k; k += 4, w += 4 * kGemmColumns) add_four_steps(acc, a, k, w);
@@ -78,7 +80,7 @@ static void gemm_panel(const GemmF32& g, const float* const* rows, const float* 
   const vf lo = splat(g.lo), hi = splat(g.hi);
   LR_UNROLL
   for (size_t r = 0; r < kRows; ++r) {
-    float* row = c + r * g.c_stride;
+    float* row = c + (r < last ? r : last) * g.c_stride;
     LR_UNROLL
     for (size_t j = 0; j < kVectors; ++j) {
       const vf y = clamp(acc[r][j], lo, hi);
@@ -91,31 +93,28 @@ static void gemm_panel(const GemmF32& g, const float* const* rows, const float* 
   }
 }
 
-// The heights of tile in use: all up to the largest, or where that would be much code, some.
-constexpr size_t next_smaller(size_t rows) {
-  if (kGemmRows <= 8) return rows - 1;
-  return rows > 10 ? 10 : rows > 7 ? 7 : rows > 5 ? 5 : rows > 3 ? 3 : rows - 1;
-}
-
-// The rows from `first` on.
 template <size_t kRows>
-static void gemm_rows(const GemmF32& g, size_t first) {
-  if constexpr (kRows > 1) {
-    if (g.rows - first < kRows) return gemm_rows<next_smaller(kRows)>(g, first);
-  }
+static void gemm_rows(const GemmF32& g) {
   const size_t panel = kGemmColumns * (1 + g.taps * g.k);
   const float* w = g.w;
-  float* c = g.c + first * g.c_stride;
   for (size_t j = 0; j < g.n; j += kGemmColumns, w += panel) {
     const size_t columns = g.n - j;
-    (columns <= kLanes ? gemm_panel<kRows, 1> : gemm_panel<kRows, kGemmVectors>)(g, g.a + first, w, c + j, columns);
-  }
-  if constexpr (kRows > 1) {
-    if (first + kRows < g.rows) gemm_rows<next_smaller(kRows)>(g, first + kRows);
+    (columns <= kLanes ? gemm_panel<kRows, 1> : gemm_panel<kRows, kGemmVectors>)(g, w, g.c + j, columns);
   }
 }
 
-void gemm_f32(const GemmF32& g) { gemm_rows<kGemmRows>(g, 0); }
+void gemm_f32(const GemmF32& g) {
+#if defined(__AVX512F__)
+  if (g.rows > 10) return gemm_rows<kGemmRows>(g);
+  if (g.rows > 7) return gemm_rows<10>(g);
+  if (g.rows > 4) return gemm_rows<7>(g);
+#else
+  if (g.rows > 4) return gemm_rows<kGemmRows>(g);
+#endif
+  if (g.rows > 2) return gemm_rows<4>(g);
+  if (g.rows > 1) return gemm_rows<2>(g);
+  gemm_rows<1>(g);
+}
 
 }  // namespace LR_TIER
 }  // namespace lr

@@ -168,7 +168,30 @@ struct BinaryI8 {
 //   look_up_u8       y[i] = table[x[i]] of 256 entries; y may equal x, the table must lie apart
 //   multiply_add_f32  rounds of independent multiply-adds on registers; returns the operations done
 //   winograd_input_f32, winograd_output_f32: the transforms of convolution as F(4x4, 3x3), see their arguments
-#define LR_OTHER_KERNELS(X)                                                                               \
+#define LR_OTHER_KERNELS(X) \
+  LR_FLOAT_KERNELS(X)       \
+  LR_SHARED_KERNELS(X)      \
+  LR_PRODUCT_I8_KERNELS(X)
+
+// A tier may share kernels with another and have of its own (table.h) those of floats, with all unary and reducing
+// ones, or also the integer products.
+#define LR_FLOAT_KERNELS(X)                                                                                           \
+  X(gemm_f32, void, (const GemmF32& g))                                                                               \
+  X(depthwise_f32, void, (const DepthwiseF32& d))                                                                     \
+  X(winograd_input_f32, void, (const WinogradInputF32& t))                                                            \
+  X(winograd_output_f32, void, (const WinogradOutputF32& t))                                                          \
+  X(dot_f32, float, (const float* x, const float* y, size_t n))                                                       \
+  X(softmax_f32, void, (const float* x, float* y, size_t n))                                                          \
+  X(log_softmax_f32, void, (const float* x, float* y, size_t n))                                                      \
+  X(layer_norm_f32, void, (const float* x, const float* gamma, const float* beta, float epsilon, float* y, size_t n)) \
+  X(multiply_add_f32, double, (size_t rounds))
+
+#define LR_SHARED_KERNELS(X)                                                                              \
+  X(max_pool_f32, void, (const PoolF32& p))                                                               \
+  X(avg_pool_f32, void, (const PoolF32& p))                                                               \
+  X(scale_shift_f32, void, (const float* x, const float* scale, const float* shift, float* y, size_t n))  \
+  X(prelu_f32, void, (const float* x, const float* slope, float* y, size_t n))                            \
+  X(axpy_f32, void, (float a, const float* x, float* acc, size_t n))                                      \
   X(transpose_32, void,                                                                                   \
     (const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols)) \
   X(f16_to_f32, void, (const uint16_t* x, float* y, size_t n))                                            \
@@ -178,38 +201,19 @@ struct BinaryI8 {
   X(dequantize_i8, void, (const int8_t* x, float* y, size_t n, float scale, int32_t zero))                \
   X(add_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))             \
   X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))             \
-  X(look_up_u8, void, (const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table))                     \
-  LR_FLOAT_KERNELS(X)                                                                                     \
-  LR_PRODUCT_I8_KERNELS(X)
+  X(look_up_u8, void, (const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table))
 
-// Those of them that a tier may have of its own, sharing the rest with another (table.h): arithmetic on floats,
-#define LR_FLOAT_KERNELS(X)                                                                                           \
-  X(gemm_f32, void, (const GemmF32& g))                                                                               \
-  X(depthwise_f32, void, (const DepthwiseF32& d))                                                                     \
-  X(max_pool_f32, void, (const PoolF32& p))                                                                           \
-  X(avg_pool_f32, void, (const PoolF32& p))                                                                           \
-  X(winograd_input_f32, void, (const WinogradInputF32& t))                                                            \
-  X(winograd_output_f32, void, (const WinogradOutputF32& t))                                                          \
-  X(scale_shift_f32, void, (const float* x, const float* scale, const float* shift, float* y, size_t n))              \
-  X(prelu_f32, void, (const float* x, const float* slope, float* y, size_t n))                                        \
-  X(axpy_f32, void, (float a, const float* x, float* acc, size_t n))                                                  \
-  X(dot_f32, float, (const float* x, const float* y, size_t n))                                                       \
-  X(softmax_f32, void, (const float* x, float* y, size_t n))                                                          \
-  X(log_softmax_f32, void, (const float* x, float* y, size_t n))                                                      \
-  X(layer_norm_f32, void, (const float* x, const float* gamma, const float* beta, float epsilon, float* y, size_t n)) \
-  X(multiply_add_f32, double, (size_t rounds))
-
-// and integer products.
 #define LR_PRODUCT_I8_KERNELS(X)      \
   X(gemm_i8, void, (const GemmI8& g)) \
   X(gemm_i8_f32, void, (const GemmI8F32& g))
 
 struct Kernels {
   const char* tier;
-  size_t lanes;                                   // floats in a vector
-  size_t gemm_mr, gemm_nr;                        // rows and columns of the GEMM tile
-  size_t gemm_i8_mr, gemm_i8_nr, gemm_i8_depth;   // of the integer GEMM, and values of k packed together
-  size_t depthwise_i8_lanes, depthwise_i8_depth;  // channels of a group, and taps of a column packed together
+  size_t lanes;                                  // floats in a vector of the depthwise kernel
+  size_t gemm_mr, gemm_nr;                       // rows and columns of the GEMM tile
+  size_t gemm_i8_mr, gemm_i8_nr, gemm_i8_depth;  // of the integer GEMM, and values of k packed together
+  size_t depthwise_i8_lanes;                     // int32 sums in a vector of the integer depthwise kernel
+  size_t depthwise_i8_depth;                     // taps of a column it takes packed together
 
 #define LR_DECLARE(name, result, parameters) result(*name) parameters;
   LR_OTHER_KERNELS(LR_DECLARE)

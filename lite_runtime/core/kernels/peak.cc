@@ -6,7 +6,7 @@ namespace lr {
 namespace LR_TIER {
 
 // Independent sums: enough to hide the latency of the units, few enough for the registers.
-#if defined(__aarch64__)
+#if defined(__aarch64__) || defined(__AVX512F__)
 constexpr size_t kSums = 16;
 #else
 constexpr size_t kSums = 10;

@@ -21,7 +21,7 @@ namespace LR_TIER {
 
 const Kernels table = {
     LR_STRING(LR_TIER),
-    kLanes,
+    kFloatLanes,
     kGemmRows,
     kGemmColumns,
     kGemmI8Rows,

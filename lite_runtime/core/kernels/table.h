@@ -1,52 +1,55 @@
 // Declarations of every kernel of the tier being compiled. table.cc collects them in `table`.
 //
-// A tier with LR_BASE has the groups of kernels LR_OWN_... of its own and all others from that tier: a qualified name
-// of its namespace finds its own declarations first, then those of the namespace it uses.
+// The tier LR_ALL has all kernels itself. With LR_FLOATS, that tier is the same but for float kernels of its own; with
+// LR_PRODUCTS, that one again but for the integer products. A qualified name of a namespace finds its own declarations
+// first, then those of the namespace it uses.
 #pragma once
 
 #include "kernels.h"
 
-#ifndef LR_BASE
-#define LR_BASE LR_TIER
+#ifndef LR_ALL
+#define LR_ALL LR_TIER
+#endif
+#ifndef LR_FLOATS
+#define LR_FLOATS LR_ALL
 #endif
 
+#define LR_DECLARE(name, result, parameters) result name parameters;
 #define LR_DECLARE_UNARY(name) void unary_##name(const float* x, float* y, size_t n, float a, float b);
+#define LR_DECLARE_REDUCE(name) float reduce_##name(const float* x, size_t n);
 #define LR_DECLARE_BINARY(name)                                              \
   void binary_vv_##name(const float* x, const float* y, float* z, size_t n); \
   void binary_vs_##name(const float* x, float y, float* z, size_t n);        \
   void binary_sv_##name(float x, const float* y, float* z, size_t n);
-#define LR_DECLARE_REDUCE(name) float reduce_##name(const float* x, size_t n);
-#define LR_DECLARE(name, result, parameters) result name parameters;
 
 namespace lr {
-namespace LR_BASE {
-
+namespace LR_ALL {
 LR_UNARY_KERNELS(LR_DECLARE_UNARY)
-LR_BINARY_KERNELS(LR_DECLARE_BINARY)
 LR_REDUCE_KERNELS(LR_DECLARE_REDUCE)
-LR_OTHER_KERNELS(LR_DECLARE)
-
-}  // namespace LR_BASE
-
-namespace LR_TIER {
-
-using namespace LR_BASE;
-#if defined(LR_OWN_FLOATS)
-LR_UNARY_KERNELS(LR_DECLARE_UNARY)
 LR_BINARY_KERNELS(LR_DECLARE_BINARY)
+LR_OTHER_KERNELS(LR_DECLARE)
+}  // namespace LR_ALL
+
+namespace LR_FLOATS {
+using namespace LR_ALL;
+LR_UNARY_KERNELS(LR_DECLARE_UNARY)
 LR_REDUCE_KERNELS(LR_DECLARE_REDUCE)
 LR_FLOAT_KERNELS(LR_DECLARE)
-#endif
-#if defined(LR_OWN_PRODUCTS_I8)
+}  // namespace LR_FLOATS
+
+#ifdef LR_PRODUCTS
+namespace LR_PRODUCTS {
+using namespace LR_FLOATS;
 LR_PRODUCT_I8_KERNELS(LR_DECLARE)
+}  // namespace LR_PRODUCTS
 #endif
 
+namespace LR_TIER {
 extern const Kernels table;
-
-}  // namespace LR_TIER
+}
 }  // namespace lr
 
 #undef LR_DECLARE
+#undef LR_DECLARE_UNARY
 #undef LR_DECLARE_REDUCE
 #undef LR_DECLARE_BINARY
-#undef LR_DECLARE_UNARY

@@ -6,7 +6,8 @@
 // X(tier, function telling whether this CPU can run it). A new tier is one entry here and its flags in
 // CMakeLists.txt; simd/simd.h and tile.h choose by what the flags enable.
 #if defined(__x86_64__)
-#define LR_TIERS(X) X(avx512, has_avx512) X(avx2, has_avx2) X(sse2, has_baseline) X(scalar, has_baseline)
+#define LR_TIERS(X) \
+  X(vnni, has_vnni) X(avx512, has_avx512) X(avx2, has_avx2) X(sse2, has_baseline) X(scalar, has_baseline)
 #elif defined(__aarch64__)
 #define LR_TIERS(X) X(dotprod, has_dotprod) X(neon, has_baseline) X(scalar, has_baseline)
 #elif defined(__arm__)

@@ -7,6 +7,13 @@
 namespace lr {
 namespace LR_TIER {
 
+// Of the float and of the integer kernels, which a tier may have from different tiers (table.h).
+#if defined(__AVX512F__) && !LR_IS_SCALAR
+constexpr size_t kFloatLanes = 16, kIntegerLanes = 8;
+#else
+constexpr size_t kFloatLanes = kLanes, kIntegerLanes = kLanes;
+#endif
+
 #if LR_IS_SCALAR
 constexpr size_t kGemmRows = 4, kGemmVectors = 4;
 #elif defined(__AVX512F__)
@@ -20,20 +27,15 @@ constexpr size_t kGemmRows = 16, kGemmVectors = 4;
 #else  // SSE2 and 32-bit NEON
 constexpr size_t kGemmRows = 4, kGemmVectors = 2;
 #endif
-constexpr size_t kGemmColumns = kGemmVectors * kLanes;
-
-// 32-bit integers in a vector of the integer kernels; these are LR_NARROW.
-#if defined(__AVX512F__) && !defined(LR_NARROW)
-constexpr size_t kIntegerLanes = kLanes / 2;
-#else
-constexpr size_t kIntegerLanes = kLanes;
-#endif
+constexpr size_t kGemmColumns = kGemmVectors * kFloatLanes;
 
 // The same for the integer GEMM, whose vectors hold 4-byte sums of kGemmI8Depth products each.
 #if defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
 constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 4;
 #elif defined(__AVX512VNNI__)
 constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 4;
+#elif defined(__AVX2__)
+constexpr size_t kGemmI8Rows = 6, kGemmI8Vectors = 2, kGemmI8Depth = 2;
 #elif defined(__aarch64__) && !LR_IS_SCALAR
 constexpr size_t kGemmI8Rows = 4, kGemmI8Vectors = 4, kGemmI8Depth = 2;
 #else

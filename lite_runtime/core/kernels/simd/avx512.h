@@ -1,4 +1,4 @@
-// simd.h for AVX-512 (F, DQ): 16 lanes. The tier shares its layout kernels with AVX2, so there is no transpose here.
+// simd.h for AVX-512 (F and DQ), 16 lanes. Without transpose: the kernels that need it are AVX2's.
 #pragma once
 
 #include <immintrin.h>
@@ -42,24 +42,26 @@ LR_INLINE vi shift_right(vi a) {
   return {_mm512_srai_epi32(a.v, kBits)};
 }
 
+LR_INLINE vf fma(vf a, vf b, vf c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 // Both return their second operand when either is NaN.
 LR_INLINE vf min(vf a, vf b) { return {_mm512_min_ps(a.v, b.v)}; }
 LR_INLINE vf max(vf a, vf b) { return {_mm512_max_ps(a.v, b.v)}; }
 LR_INLINE vf sqrt(vf a) { return {_mm512_sqrt_ps(a.v)}; }
 LR_INLINE vf div_fast(vf a, vf b) { return a / b; }
-LR_INLINE vf fma(vf a, vf b, vf c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 
 LR_INLINE vi bits(vf a) { return {_mm512_castps_si512(a.v)}; }
 LR_INLINE vf floats(vi a) { return {_mm512_castsi512_ps(a.v)}; }
 LR_INLINE vf to_float(vi a) { return {_mm512_cvtepi32_ps(a.v)}; }
 LR_INLINE vf abs(vf a) { return floats(bits(a) & splat_i(INT32_MAX)); }
 
-LR_INLINE vi lane_mask(__mmask16 m) { return {_mm512_movm_epi32(m)}; }
-LR_INLINE vi operator<(vf a, vf b) { return lane_mask(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)); }
-LR_INLINE vi operator<=(vf a, vf b) { return lane_mask(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ)); }
-LR_INLINE vi operator==(vf a, vf b) { return lane_mask(_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)); }
-LR_INLINE vf select(vi m, vf a, vf b) { return {_mm512_mask_blend_ps(_mm512_movepi32_mask(m.v), b.v, a.v)}; }
-LR_INLINE bool any(vi m) { return _mm512_movepi32_mask(m.v) != 0; }
+// The compiler drops the round trip of a mask through a vector.
+LR_INLINE vi lanes_of(__mmask16 m) { return {_mm512_movm_epi32(m)}; }
+LR_INLINE __mmask16 mask_of(vi m) { return _mm512_movepi32_mask(m.v); }
+LR_INLINE vi operator<(vf a, vf b) { return lanes_of(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)); }
+LR_INLINE vi operator<=(vf a, vf b) { return lanes_of(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ)); }
+LR_INLINE vi operator==(vf a, vf b) { return lanes_of(_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)); }
+LR_INLINE vf select(vi m, vf a, vf b) { return {_mm512_mask_blend_ps(mask_of(m), b.v, a.v)}; }
+LR_INLINE bool any(vi m) { return mask_of(m) != 0; }
 
 LR_INLINE float hsum(vf a) { return _mm512_reduce_add_ps(a.v); }
 LR_INLINE float hmax(vf a) { return _mm512_reduce_max_ps(a.v); }

@@ -14,7 +14,6 @@
 // On x86 a pair is broadcast from int16 (LR_WIDE_PAIRS), elsewhere straight from int8.
 #pragma once
 
-#define LR_NARROW
 #include "simd.h"
 
 #define LR_MEMBER inline __attribute__((always_inline))

@@ -19,7 +19,7 @@
 //   hsum, hmax, hmin      over the lanes
 //   zip(a, b)             the lanes a0 b0 a1 b1 ... in two vectors
 //   div_fast              a / b within 2 ulp for 2^-60 < |b| < 2^60; 0 for finite a and b = inf
-//   transpose             of a square of kLanes vectors, bit for bit (not in avx512.h)
+//   transpose             of a square of kLanes vectors, bit for bit
 // and, where the CPU converts half precision itself, LR_HALF_LANES with half_to_floats and floats_to_half.
 #pragma once
 
@@ -28,26 +28,23 @@
 
 #define LR_INLINE static inline __attribute__((always_inline))
 
-#if defined(__clang__)
+// LR_IS_SCALAR: the scalar tier stays scalar whatever the compiler offers; the others use what their flags allow.
+#define LR_SCALAR_scalar 1
+#define LR_CONCAT_(a, b) a##b
+#define LR_CONCAT(a, b) LR_CONCAT_(a, b)
+#define LR_IS_SCALAR LR_CONCAT(LR_SCALAR_, LR_TIER)
+
+#if LR_IS_SCALAR  // is to be small
+#define LR_UNROLL
+#elif defined(__clang__)
 #define LR_UNROLL _Pragma("unroll")
 #else
 #define LR_UNROLL _Pragma("GCC unroll 32")
 #endif
 
-#define LR_CONCAT_(a, b) a##b
-#define LR_CONCAT(a, b) LR_CONCAT_(a, b)
-
-// A source that defines LR_NARROW uses AVX-512 for its instructions and registers alone: vectors are those of AVX2.
-// The scalar tier stays scalar whatever the compiler offers; the others use what their flags allow.
-#define LR_SCALAR_scalar 1
-#define LR_IS_SCALAR LR_CONCAT(LR_SCALAR_, LR_TIER)
-// Tiers that are to be small: no variants of a kernel for common cases.
-#if LR_IS_SCALAR || (defined(__x86_64__) && !defined(__AVX2__))
-#define LR_IS_SMALL 1
-#endif
 #if LR_IS_SCALAR
 #include "scalar.h"
-#elif defined(__AVX512F__) && !defined(LR_NARROW)
+#elif defined(__AVX512F__) && !defined(__AVX512VNNI__)  // the integer products of the tier vnni use 8 lanes
 #include "avx512.h"
 #elif defined(__SSE2__)
 #include "x86.h"

@@ -38,7 +38,7 @@ class Conv2DInt8 : public Op {
                    static_cast<long long>(conv_.out_channels));
     }
     const int32_t* bias = node.has(2) ? node.in[2]->as<int32_t>() : nullptr;
-    const auto slack = static_cast<int64_t>(std::max(kernels().gemm_i8_nr, kernels().depthwise_i8_lanes));
+    const auto slack = static_cast<int64_t>(std::max(kernels().gemm_i8_nr, kernels().lanes));
     constants_ = product_constants(node.in[1]->as<int8_t>(), conv_.out_channels, per_channel, per_channel, 1, bias, x_,
                                    weights, y_, conv_.out_channels + slack);
     conv_.depthwise() ? prepare_depthwise(node) : prepare_gemm(node);
