@@ -18,7 +18,7 @@ from converter.config import EMPTY, Config, Sections, check_config, read_config
 from converter.errors import CheckError, OutputError, SourceFileError, UsageError
 from converter.fmk import FmkType, guess_fmk
 from converter.ir.graph import Model, Value
-from converter.quant import preprocess, samples
+from converter.quant import mixing, preprocess, samples
 from converter.quant import recipe as recipes
 from converter.quant.samples import Source as CalibrationSource
 from converter.report import Report, TensorSummary
@@ -45,6 +45,7 @@ def convert(
     config: PathLike | Sections = "",
     recipe: Sequence[Mapping[str, Any]] = (),
     calibration: CalibrationSource = (),
+    accuracy: quant.Accuracy | None = None,
     input_shape: Mapping[str, Sequence[int]] | None = None,
     input_format: Format = Format.NHWC,
     input_data_type: DataType = DataType.UNKNOWN,
@@ -73,6 +74,8 @@ def convert(
             ``config``.
         calibration: sample inputs for the algorithms that need some, in the source's layout: a .npz with an array per
             input, samples along the first axis; or samples, each a list of arrays or a dict by input name.
+        accuracy: for ``max_accuracy_drop`` of [auto_mixed_precision]: called with a function that runs a model (arrays
+            for its inputs as the .ms model takes them to those of its outputs); gives the part of right answers.
         input_shape: new shapes of inputs by name, in the source's layout; -1 leaves a dimension open.
         input_format: layout of the 4-D inputs of the written model, NHWC or NCHW.
         input_data_type: element type the inputs of the written model take; UNKNOWN: as in the source.
@@ -158,7 +161,10 @@ def convert(
         with run.stage("quantize"):
             given = samples.read(calibration, model, turns)
             given = given or preprocess.from_config(settings, model, turns or model.channels_last)
-            report.notes += quant.quantize(model, rules, given)
+            budget, measure = mixing.from_config(settings, model, turns, accuracy)
+            outcome = quant.quantize_and_measure(model, rules, given, budget, measure, run.tell_part)
+            report.notes += outcome.notes
+            report.quantization = outcome.cost.as_dict() if outcome.cost is not None else {}
             if fp16:
                 report.notes += edits.store_as_float16(model)
             data = exporter.export(model)
@@ -183,6 +189,9 @@ class _Run:
     def __init__(self, report: Report, progress: Progress | None) -> None:
         self._report = report
         self.tell = progress or (lambda _: None)
+
+    def tell_part(self, stage: str, done: int, count: int) -> None:
+        self.tell(f"{stage} {done}/{count}" if count else f"{stage} {done}")
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

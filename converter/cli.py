@@ -7,6 +7,7 @@ stderr and that exit code (see ``converter.errors``). On failure no output file 
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from converter.exporter import write
 from converter.fmk import FmkType
 from converter.passes import LEVELS
 from converter.report import Report, failure, to_json
+from converter.report_page import page
 from lite_runtime import __version__
 from lite_runtime.types import DataType, Format
 
@@ -39,6 +41,9 @@ _DATA_TYPES = {
     "INT64": DataType.INT64,
 }
 _SAVE_TYPES = {"MINDIR_LITE": True, "MINDIR": False}
+
+# How much of a stage is done: "calibrate: ranges 3/32".
+_PART = re.compile(r" (\d+)/(\d+)$")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -77,7 +82,7 @@ def converter_lite(
     device: str = _flag("device", "", "Device to convert for (not offered: models are for the CPU)."),
     optimize_transformer: str = _flag("optimizeTransformer", "false", "Ascend's transformer fusion (not offered)."),
     allow_custom: str = _flag("allowCustom", "off", "Write nodes that cannot be converted as Custom nodes: on or off."),
-    report: str = _flag("report", "", "Also write what was done, or why it failed, to this JSON file."),
+    report: str = _flag("report", "", "Also write what was done, or why it failed, to this JSON file (or .html page)."),
 ) -> None:
     _refuse("trainModel", _choice("trainModel", train_model, _TRUE_FALSE), "models for training cannot be written")
     _refuse("encryption", _choice("encryption", encryption, _TRUE_FALSE), "the output cannot be encrypted")
@@ -112,10 +117,10 @@ def converter_lite(
             result = convert(model_file, output_file, progress=progress, **arguments)
     except ConvertError as error:
         if report_file is not None:
-            write(report_file, to_json(failure(model_file, error)).encode())
+            write(report_file.with_suffix(".json"), to_json(failure(model_file, error)).encode())
         raise
     if report_file is not None:
-        write(report_file, to_json(result.as_dict()).encode())
+        _write_report(report_file, result)
     _show(result)
 
 
@@ -207,6 +212,15 @@ def _report_path(text: str) -> Path | None:
     return path
 
 
+def _write_report(path: Path, result: Report) -> None:
+    """As JSON; and as a page beside it where the model was quantised, or a page is what was asked for."""
+    found = result.as_dict()
+    is_page = path.suffix in (".html", ".htm")
+    write(path.with_suffix(".json") if is_page else path, to_json(found).encode())
+    if is_page or result.quantization:
+        write(path if is_page else path.with_suffix(".html"), page(found).encode())
+
+
 @contextlib.contextmanager
 def _shown_progress() -> Iterator[Progress | None]:
     """Shows the present stage on a terminal until the conversion ends; None elsewhere."""
@@ -214,13 +228,19 @@ def _shown_progress() -> Iterator[Progress | None]:
         yield None
         return
     from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Display
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Display(*columns, console=Console(stderr=True), transient=True) as display:
         task = display.add_task("start", total=None)
-        yield lambda stage: display.update(task, description=stage)
+
+        def show(stage: str) -> None:
+            part = _PART.search(stage)
+            done, total = (int(part[1]), int(part[2])) if part else (0, None)
+            display.update(task, description=stage, completed=done, total=total)
+
+        yield show
 
 
 def _show(report: Report) -> None:

@@ -195,6 +195,17 @@ SECTIONS: Mapping[str, Section] = {
             "center_crop_height": Key(Integer(1)),
         },
     ),
+    # Ours.
+    "auto_mixed_precision": Section(
+        {
+            "enable": _NO,
+            "objective": Key(Choice(("SPEED", "SIZE")), "SPEED"),
+            "min_snr": Key(Real(0, 200)),  # dB
+            "max_accuracy_drop": Key(Real(-1e-9, 100)),  # per cent
+            "accuracy_data": _TEXT,
+            "bit_widths": Key(Numbers()),
+        }
+    ),
     "registry": Section(
         {
             "plugin_path": Key(Text(), "", only=""),

@@ -35,6 +35,7 @@ class Report:
         passes: what each optimisation pass did.
         check: what the comparison with an independent witness found; empty when there was none.
         notes: everything the user should know, such as constants that stayed float32.
+        quantization: what quantising cost (``converter.quant.cost.Cost.as_dict``); empty where nothing was quantised.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Report:
     passes: list[dict[str, Any]] = field(default_factory=list)
     check: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    quantization: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return {"result": "success", **asdict(self)}
@@ -64,7 +66,31 @@ class Report:
         if self.check:
             worst = max(output["max_error"] for output in self.check["outputs"])
             lines.append(f"checked against {self.check['witness']} on {self.check['data']}: error {worst:.1e}")
-        return "\n".join(lines + [f"note: {note}" for note in self.notes])
+        return "\n".join(lines + [f"note: {note}" for note in self.notes] + _worst_layers(self.quantization))
+
+
+def _worst_layers(quantization: dict[str, Any], count: int = 10) -> list[str]:
+    """A table of the layers with the least SNR, and the model's results."""
+    if not quantization:
+        return []
+    measured = [layer for layer in quantization["layers"] if layer["snr"] is not None]
+    worst = sorted(measured, key=lambda layer: layer["snr"])[:count]
+    if not worst:
+        return []
+    totals = quantization["totals"]
+    row = "{:>8}  {:>9}  {:>9}  {:>7}  {}".format
+    lines = [
+        f"quantised: {readable_size(totals['bytes_before'])} -> {readable_size(totals['bytes_after'])} of constants, "
+        f"{totals['int8_part']:.1%} of the multiply-adds in int8, "
+        f"{1e3 * totals['seconds_before']:.2f} -> {1e3 * totals['seconds_after']:.2f} ms on one thread",
+        f"the layers with the largest errors, on {quantization['data']}:",
+        row("SNR dB", "cosine", "max error", "kind", "layer"),
+    ]
+    for layer in [*worst, *(o for o in quantization["outputs"] if o["snr"] is not None)]:
+        kind = "output" if layer["op"] == "output" else layer["kind"]
+        name = f"{layer['op']} {layer['name']}" if kind != "output" else layer["name"]
+        lines.append(row(f"{layer['snr']:.1f}", f"{layer['cosine']:.6f}", f"{layer['max_error']:.3g}", kind, name))
+    return lines
 
 
 def failure(source: str, error: ConvertError) -> dict[str, Any]:

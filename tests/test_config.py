@@ -119,6 +119,7 @@ def test_documented_sections_are_all_known() -> None:
         "micro_param",
         "custom_opp_path",
         "graph_kernel_param",
+        "auto_mixed_precision",  # ours
     }
 
 

@@ -83,6 +83,11 @@ def _model(build: Any, shape: tuple[int, ...]) -> Model:
     return model
 
 
+def _apply(model: Model, samples: list[list[np.ndarray]]) -> full.Outcome:
+    plan = recipe.plan(model, _rules())
+    return full.apply(model, plan, full.prepare(model, plan, samples))
+
+
 def _f(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
@@ -164,7 +169,7 @@ def test_what_a_normalisation_reads_stays_float() -> None:
         return graph.add("MatMulFusion", [norm.output, graph.constant("v", _f(16, 4))], "second").output
 
     model = _model(build, (4, 16))
-    outcome = full.apply(model, recipe.plan(model, _rules()), [[_f(4, 16)]])
+    outcome = _apply(model, [[_f(4, 16)]])
     reasons = {node.name: reason for node, reason in outcome.placed.reasons.items()}
     assert reasons == {
         "residual": "LayerNormFusion 'norm' reads it in full precision",
@@ -317,7 +322,7 @@ def test_weights_and_activations_that_are_not_finite_stay_float() -> None:
         return graph.add("AddFusion", [y, z], "sum").output, good
 
     model = _model(build, (4, 8))
-    outcome = full.apply(model, recipe.plan(model, _rules()), [[_f(4, 8)]])
+    outcome = _apply(model, [[_f(4, 8)]])
     reasons = {node.name: reason for node, reason in outcome.placed.reasons.items()}
     assert reasons["bad_weight"] == "NaN or infinity in the weight 'w'"
     assert reasons["bad_input"] == "'infinite' was NaN or infinite in calibration"

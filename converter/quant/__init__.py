@@ -2,24 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from converter.ir.graph import Model
-from converter.quant import dynamic, full, weight
+from converter.ir.graph import Model, Node
+from converter.quant import auto_mixed, dynamic, full, weight
+from converter.quant.auto_mixed import Accuracy, Budget
+from converter.quant.cost import Cost, Ledger, random_samples, runs_on
 from converter.quant.recipe import Rule, plan
 
-__all__ = ["quantize"]
+__all__ = ["Accuracy", "Budget", "Outcome", "quantize", "quantize_and_measure"]
+
+Samples = Sequence[Sequence[np.ndarray]]
+Tell = Callable[[str, int, int], None]
+
+# Samples that the cost is measured on.
+_MEASURED = 8
+_LARGEST_MEASURED = 1 << 28  # bytes of constants
 
 
-def quantize(model: Model, rules: Sequence[Rule], samples: Sequence[Sequence[np.ndarray]] = ()) -> list[str]:
+@dataclass
+class Outcome:
+    """``notes`` for the user; ``cost`` where the model could be run."""
+
+    notes: list[str] = field(default_factory=list)
+    cost: Cost | None = None
+
+
+def _silent(stage: str, done: int, count: int) -> None:
+    pass
+
+
+def quantize(model: Model, rules: Sequence[Rule], samples: Samples = ()) -> list[str]:
     """Quantises a model in place as the rules say (see ``converter.quant.recipe``). Returns notes for the user.
 
     The model must be optimised and complete: its values' types and shapes are known as far as they can be. ``samples``
     are calibration inputs, an array for each of the model's inputs; they may be gone through several times.
     """
+    return _quantize(model, rules, samples, None, None, _silent)[0]
+
+
+def quantize_and_measure(
+    model: Model,
+    rules: Sequence[Rule],
+    samples: Samples = (),
+    budget: Budget | None = None,
+    accuracy: Accuracy | None = None,
+    tell: Tell = _silent,
+) -> Outcome:
+    """``quantize``, mixing precisions within a budget where there is one, and says what it cost.
+
+    ``tell`` is called with a stage and how much of it is done. Without samples the cost is measured on random inputs.
+    """
+    measured, data = samples[:_MEASURED], f"{min(len(samples), _MEASURED)} calibration inputs"
+    if not measured:
+        measured, data = random_samples(model.main.inputs), "random inputs"
+    size = sum(v.data.nbytes for v in model.main.values() if v.data is not None)
+    if size > _LARGEST_MEASURED or not runs_on(model, measured):
+        notes = _quantize(model, rules, samples, budget, accuracy, tell)[0]
+        why = "the model is too large" if size > _LARGEST_MEASURED else "it does not run on random inputs"
+        return Outcome([*notes, f"what quantising cost was not measured: {why}"])
+    ledger = Ledger(model)
+    notes, outcome, reasons = _quantize(model, rules, samples, budget, accuracy, tell)
+    return Outcome(notes, ledger.cost(measured, data, outcome.ranges, reasons, tell))
+
+
+def _quantize(
+    model: Model, rules: Sequence[Rule], samples: Samples, budget: Budget | None, accuracy: Accuracy | None, tell: Tell
+) -> tuple[list[str], full.Outcome, dict[Node, str]]:
     planned = plan(model, rules)
     # First, while all is float: its ranges are those of the float model.
-    outcome = full.apply(model, planned, samples)
-    return outcome.notes + weight.apply(model, planned, samples) + dynamic.apply(model, planned)
+    seen = full.prepare(model, planned, samples, tell)
+    reasons: dict[Node, str] = {}
+    notes: list[str] = []
+    if budget is not None:
+        choice = auto_mixed.choose(model, planned, samples, seen, budget, accuracy, tell)
+        planned, notes = choice.plan, choice.notes
+        reasons.update(choice.reasons)
+    outcome = full.apply(model, planned, seen) if full.has_products(planned) or budget is None else full.Outcome()
+    reasons = {**outcome.placed.reasons, **reasons}
+    notes = notes + outcome.notes + weight.apply(model, planned, samples) + dynamic.apply(model, planned)
+    return notes, outcome, reasons

@@ -6,7 +6,7 @@ scale each, int32 biases. Rounding is to the nearest integer, half to even, ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,21 +33,31 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-def apply(
+def prepare(
     model: Model, plan: Plan, samples: Sequence[Sequence[np.ndarray]], tell: Tell = lambda stage, done, count: None
-) -> Outcome:
-    """Quantises the nodes that are planned so, in place. Raises UsageError for samples that do not serve."""
+) -> dict[Value, Statistics]:
+    """Runs the model on the samples, and where that is asked for moves scales between its layers, in place.
+
+    Returns what was seen of each value that may become int8. Raises UsageError for samples that do not serve.
+    """
     if not any(settings.algorithm == FULL for settings in plan.values()):
-        return Outcome()
+        return {}
     chosen = candidates(model, plan)
     if not any(KINDS[node.op] == PRODUCT for node in chosen):
         raise UsageError(f"{model.source}: FULL_QUANT finds no convolution or matrix product among the chosen nodes")
     seen = statistics(model, _values(chosen), samples, tell)
-    if _prepare(model, plan, chosen, seen):
+    if _move_scales(model, plan, chosen, seen):
         seen = statistics(model, _values(chosen), samples, tell)
+    return seen
+
+
+def apply(model: Model, plan: Plan, seen: Mapping[Value, Statistics]) -> Outcome:
+    """Quantises the nodes that are planned so, in place. ``seen`` is what ``prepare`` found."""
+    if not any(settings.algorithm == FULL for settings in plan.values()):
+        return Outcome()
     placed = place(model, plan, seen)
     if not any(kind == PRODUCT for kind in placed.int8.values()):
-        why = "; ".join(dict.fromkeys(r for n, r in placed.reasons.items() if n in chosen))
+        why = "; ".join(dict.fromkeys(r for n, r in placed.reasons.items() if n in candidates(model, plan)))
         raise UsageError(f"{model.source}: FULL_QUANT finds nothing to compute in int8 ({why})")
     ranges = choose(model.main, placed, plan, seen)
     names = {value.name: found for value, found in ranges.items()}
@@ -64,11 +74,15 @@ def apply(
     return Outcome(placed, names, _notes(ranges))
 
 
+def has_products(plan: Plan) -> bool:
+    return any(s.algorithm == FULL and KINDS.get(n.op) == PRODUCT for n, s in plan.items())
+
+
 def _values(nodes: Sequence[Node]) -> list[Value]:
     return list(dict.fromkeys(v for n in nodes for v in (*operands(n), *n.outputs) if v.data is None))
 
 
-def _prepare(model: Model, plan: Plan, chosen: Sequence[Node], seen: dict[Value, Statistics]) -> bool:
+def _move_scales(model: Model, plan: Plan, chosen: Sequence[Node], seen: Mapping[Value, Statistics]) -> bool:
     """Moves scales between layers where that is asked for. Returns whether anything changed."""
     products = [n for n in chosen if KINDS[n.op] == PRODUCT and not refusal(n, seen, plan)]
     changed = equalize(model.main, [n for n in products if plan[n]["cross_layer_equalization"]])

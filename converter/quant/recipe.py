@@ -26,6 +26,8 @@ _SECTIONS = {
     DYNAMIC: (*_COMMON, "dynamic_quant_param"),
     FULL: (*_COMMON, "full_quant_param", "transform_quant_param"),
 }
+# Sections that concern the whole quantisation, not single nodes.
+_OF_ALL = ("data_preprocess_param", "auto_mixed_precision")
 # What a rule says by its algorithm and scope.
 _OF_THE_MODEL = ("quant_type", "skip_quant_node")
 _FIELDS = {"scope": ".*", "op": "*", "algorithm": None, "config": None}
@@ -90,7 +92,8 @@ def from_config(config: Config, model: Model) -> list[Rule]:
     """
     algorithm = config.get("common_quant_param", "quant_type")
     if not algorithm:
-        unused = [name for sections in _SECTIONS.values() for name in sections if config.values.get(name)]
+        sections = [*(name for names in _SECTIONS.values() for name in names), *_OF_ALL]
+        unused = [name for name in sections if config.values.get(name)]
         if unused:
             raise ConfigError(f"config: [{unused[0]}] has settings, but [common_quant_param] sets no quant_type")
         return []
