@@ -1,0 +1,1 @@
+"""Measures the engine beside its peers: see docs/performance.md."""

@@ -1,0 +1,1 @@
+"""Instructions executed for an inference on ARM, counted under emulation."""
