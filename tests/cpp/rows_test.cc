@@ -86,6 +86,24 @@ void test_transpose_32(const Kernels& k) {
   check_transpose(k, 129, 67, 1, 1);
 }
 
+void test_copy_rows_32(const Kernels& k) {
+  for (size_t rows = 0; rows <= 3; ++rows) {
+    for (size_t cols = 0; cols <= 70; ++cols) {
+      Case test("%s copy_rows %zux%zu", k.tier, rows, cols);
+      const size_t src_stride = cols + 3, dst_stride = cols + cols % 5;
+      Guarded<uint32_t> src(rows * src_stride), dst(rows * dst_stride);
+      for (size_t i = 0; i < src.size(); ++i) src[i] = static_cast<uint32_t>(i * 2654435761u);
+      k.copy_rows_32(src.data(), src_stride, dst.data(), dst_stride, rows, cols);
+      for (size_t i = 0; i < dst.size(); ++i) {
+        const size_t r = i / dst_stride, c = i % dst_stride;
+        const bool right = c < cols ? dst[i] == src[r * src_stride + c] : dst.untouched(i);
+        test.expect(right, "dst[%zu] (row %zu, column %zu) is wrong", i, r, c);
+      }
+      test.expect(dst.intact(), "wrote in front of the buffer");
+    }
+  }
+}
+
 namespace {
 
 // Half precision by its definition.

@@ -160,6 +160,7 @@ struct BinaryI8 {
 //   layer_norm_f32   y = (x - mean) / sqrt(variance + epsilon) * gamma + beta over one row; gamma and beta may be
 //                    null; y may equal x
 //   transpose_32     dst[c][r] = src[r][c] for 4-byte elements; strides in elements
+//   copy_rows_32     dst[r][c] = src[r][c] for 4-byte elements that do not overlap; strides in elements
 //   f16_to_f32       exact; NaN becomes some quiet NaN
 //   f32_to_f16       to nearest, half to even; NaN becomes some quiet NaN
 //   gemm_i8, gemm_i8_f32, depthwise_i8, add_i8, mul_i8  see the structs; z may equal x or y
@@ -193,6 +194,8 @@ struct BinaryI8 {
   X(prelu_f32, void, (const float* x, const float* slope, float* y, size_t n))                            \
   X(axpy_f32, void, (float a, const float* x, float* acc, size_t n))                                      \
   X(transpose_32, void,                                                                                   \
+    (const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols)) \
+  X(copy_rows_32, void,                                                                                   \
     (const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols)) \
   X(f16_to_f32, void, (const uint16_t* x, float* y, size_t n))                                            \
   X(f32_to_f16, void, (const float* x, uint16_t* y, size_t n))                                            \

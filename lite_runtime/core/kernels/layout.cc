@@ -52,6 +52,31 @@ void transpose_32(const uint32_t* src, size_t src_stride, uint32_t* dst, size_t 
   }
 }
 
+// The last vector of a row overlaps the one before it.
+void copy_rows_32(const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols) {
+  constexpr size_t kBlock = 4 * kLanes;
+  for (size_t r = 0; r < rows; ++r, src += src_stride, dst += dst_stride) {
+    const float* from = reinterpret_cast<const float*>(src);
+    float* to = reinterpret_cast<float*>(dst);
+    size_t c = 0;
+    for (; c + kBlock <= cols; c += kBlock) {
+      vf v[4];
+      LR_UNROLL
+      for (size_t i = 0; i < 4; ++i) v[i] = load(from + c + i * kLanes);
+      LR_UNROLL
+      for (size_t i = 0; i < 4; ++i) store(to + c + i * kLanes, v[i]);
+    }
+    if (cols < kLanes) {
+      for (; c < cols; ++c) dst[c] = src[c];
+      continue;
+    }
+    for (; c < cols; c += kLanes) {
+      const size_t at = c + kLanes <= cols ? c : cols - kLanes;
+      store(to + at, load(from + at));
+    }
+  }
+}
+
 LR_INLINE uint32_t float_bits(float x) {
   uint32_t r;
   __builtin_memcpy(&r, &x, sizeof r);

@@ -5,8 +5,8 @@
 namespace lr {
 namespace LR_TIER {
 
-// Two vectors at a time share the pointers' loads.
-constexpr size_t kPair = 2 * kLanes;
+// Vectors of channels that share the pointers' loads.
+constexpr size_t kShared = 4;
 
 // y[i] = clamp(finish(fold of add over the taps, i)) for kVectors vectors of channels from c on.
 template <size_t kVectors, class Add, class Finish>
@@ -42,7 +42,9 @@ LR_INLINE void pool(const PoolF32& d, Add add, Finish finish) {
       continue;
     }
     size_t c = 0;
-    for (; c + kPair <= d.channels; c += kPair) pool_pixel<2>(d, i, c, lo, hi, add, finish);
+    for (; c + kShared * kLanes <= d.channels; c += kShared * kLanes) {
+      pool_pixel<kShared>(d, i, c, lo, hi, add, finish);
+    }
     for (; c < d.channels; c += kLanes) {
       pool_pixel<1>(d, i, c + kLanes <= d.channels ? c : d.channels - kLanes, lo, hi, add, finish);
     }

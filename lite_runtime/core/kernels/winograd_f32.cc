@@ -6,50 +6,74 @@
 namespace lr {
 namespace LR_TIER {
 
-// y = B' d for the six values that lie `step` apart.
-LR_INLINE void transform_input(const vf* d, size_t d_step, vf* y, size_t y_step) {
-  const vf two = splat(2), four = splat(4), minus_five = splat(-5);
-  const vf d0 = d[0], d1 = d[d_step], d2 = d[2 * d_step], d3 = d[3 * d_step], d4 = d[4 * d_step], d5 = d[5 * d_step];
-  const vf a = fma(-four, d2, d4), b = fma(-four, d1, d3);
-  const vf c = d4 - d2, e = two * (d3 - d1);
-  y[0] = fma(four, d0, fma(minus_five, d2, d4));
-  y[y_step] = a + b;
-  y[2 * y_step] = a - b;
-  y[3 * y_step] = c + e;
-  y[4 * y_step] = c - e;
-  y[5 * y_step] = fma(four, d1, fma(minus_five, d3, d5));
+// B' d of six values.
+LR_INLINE void transform_input(vf (&d)[6]) {
+  const vf four = splat(4), minus_five = splat(-5);
+  const vf a = fma(-four, d[2], d[4]), b = fma(-four, d[1], d[3]);
+  const vf c = d[4] - d[2], difference = d[3] - d[1], e = difference + difference;
+  d[0] = fma(four, d[0], fma(minus_five, d[2], d[4]));
+  d[5] = fma(four, d[1], fma(minus_five, d[3], d[5]));
+  d[1] = a + b;
+  d[2] = a - b;
+  d[3] = c + e;
+  d[4] = c - e;
 }
 
-// y = A' m: four results of six values.
-LR_INLINE void transform_output(const vf* m, size_t m_step, vf* y, size_t y_step) {
-  const vf sum12 = m[m_step] + m[2 * m_step], difference12 = m[m_step] - m[2 * m_step];
-  const vf sum34 = m[3 * m_step] + m[4 * m_step], difference34 = m[3 * m_step] - m[4 * m_step];
+// A' m: four results of six values.
+LR_INLINE void transform_output(const vf (&m)[6], vf (&y)[4]) {
+  const vf sum12 = m[1] + m[2], difference12 = m[1] - m[2];
+  const vf sum34 = m[3] + m[4], difference34 = m[3] - m[4];
   y[0] = m[0] + sum12 + sum34;
-  y[y_step] = fma(splat(2), difference34, difference12);
-  y[2 * y_step] = fma(splat(4), sum34, sum12);
-  y[3 * y_step] = fma(splat(8), difference34, difference12) + m[5 * m_step];
+  y[1] = fma(splat(2), difference34, difference12);
+  y[2] = fma(splat(4), sum34, sum12);
+  y[3] = fma(splat(8), difference34, difference12) + m[5];
 }
 
-// read(pointer) and write(pointer, vector) access the channels at c.
+// read(pointer) and write(pointer, vector) access the channels at c. Both transforms go column by column, then row by
+// row: six values at a time are what fits the registers.
 template <class Read, class Write>
 LR_INLINE void input_at(const WinogradInputF32& t, size_t c, Read read, Write write) {
-  vf patch[36], half[36];
-  for (size_t i = 0; i < 36; ++i) patch[i] = read(t.x[i] + c);
-  for (size_t j = 0; j < 6; ++j) transform_input(patch + j, 6, half + j, 6);
-  for (size_t i = 0; i < 6; ++i) transform_input(half + 6 * i, 1, patch + 6 * i, 1);
-  for (size_t i = 0; i < 36; ++i) write(t.y + i * t.y_stride + c, patch[i]);
+  vf half[6][6];
+  for (size_t j = 0; j < 6; ++j) {
+    vf d[6];
+    LR_UNROLL
+    for (size_t i = 0; i < 6; ++i) d[i] = read(t.x[6 * i + j] + c);
+    transform_input(d);
+    LR_UNROLL
+    for (size_t i = 0; i < 6; ++i) half[i][j] = d[i];
+  }
+  float* y = t.y + c;
+  for (auto& d : half) {
+    transform_input(d);
+    LR_UNROLL
+    for (size_t j = 0; j < 6; ++j, y += t.y_stride) write(y, d[j]);
+  }
 }
 
 template <class Read, class Write>
 LR_INLINE void output_at(const WinogradOutputF32& t, size_t c, Read read, Write write) {
-  vf products[36], half[24], block[16];
-  for (size_t i = 0; i < 36; ++i) products[i] = read(t.x + i * t.x_stride + c);
-  for (size_t j = 0; j < 6; ++j) transform_output(products + j, 6, half + j, 6);
-  for (size_t i = 0; i < 4; ++i) transform_output(half + 6 * i, 1, block + 4 * i, 1);
+  vf half[4][6];
+  const float* x = t.x + c;
+  for (size_t j = 0; j < 6; ++j, x += t.x_stride) {
+    vf m[6], y[4];
+    const float* from = x;
+    LR_UNROLL
+    for (size_t i = 0; i < 6; ++i, from += 6 * t.x_stride) m[i] = read(from);
+    transform_output(m, y);
+    LR_UNROLL
+    for (size_t i = 0; i < 4; ++i) half[i][j] = y[i];
+  }
   const vf bias = t.bias == nullptr ? splat(0) : read(t.bias + c);
   const vf lo = splat(t.lo), hi = splat(t.hi);
-  for (size_t i = 0; i < 16; ++i) {
-    if (t.y[i] != nullptr) write(t.y[i] + c, clamp(block[i] + bias, lo, hi));
+  float* const* pixel = t.y;
+  for (auto& m : half) {
+    vf y[4];
+    m[1] += bias;  // which all four results have once
+    transform_output(m, y);
+    LR_UNROLL
+    for (size_t j = 0; j < 4; ++j, ++pixel) {
+      if (*pixel != nullptr) write(*pixel + c, clamp(y[j], lo, hi));
+    }
   }
 }
 

@@ -8,7 +8,8 @@ namespace lr {
 namespace {
 
 constexpr int64_t kGrainBytes = 64 * 1024;
-constexpr int64_t kTile = 32;  // side of a transposed block
+constexpr int64_t kTile = 32;        // side of a transposed block
+constexpr int64_t kShortRow = 4096;  // bytes for which a call of memcpy counts
 
 // Iterations worth a thread when each moves `bytes`.
 int64_t grain_of(int64_t bytes) { return std::max<int64_t>(1, kGrainBytes / bytes); }
@@ -92,6 +93,17 @@ void copy_rows(CopyLoops loops, const void* src_bytes, void* dst_bytes, int64_t 
   if (loops.rank() == 0) {
     parallel(pool, row_bytes, kGrainBytes, [&](int64_t begin, int64_t end, int) {
       std::memcpy(dst + begin, src + begin, static_cast<size_t>(end - begin));
+    });
+    return;
+  }
+  const bool words = element_size == 4 && row_bytes <= kShortRow;
+  const Dim row = loops.inner();
+  if (words && loops.rank() == 1 && row.step[0] >= 0 && row.step[1] >= 0) {
+    parallel(pool, row.size, grain_of(row_bytes), [&](int64_t begin, int64_t end, int) {
+      kernels().copy_rows_32(static_cast<const uint32_t*>(src_bytes) + begin * row.step[0],
+                             static_cast<size_t>(row.step[0]), static_cast<uint32_t*>(dst_bytes) + begin * row.step[1],
+                             static_cast<size_t>(row.step[1]), static_cast<size_t>(end - begin),
+                             static_cast<size_t>(row_bytes / 4));
     });
     return;
   }

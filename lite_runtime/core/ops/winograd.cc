@@ -16,7 +16,11 @@ constexpr double kWeightTransform[6][3] = {{1. / 4, 0, 0},
 // Transformed patches and products of a round should stay in the second-level cache.
 constexpr int64_t kRoundBytes = 512 * 1024;
 // Reading a weight from memory takes as long as about this many multiply-adds.
+#if defined(__aarch64__) || defined(__arm__)
+constexpr int64_t kReadCost = 5;
+#else
 constexpr int64_t kReadCost = 13;
+#endif
 }  // namespace
 
 bool Winograd::pays(const Window& w, int64_t out_channels) {
