@@ -1,8 +1,8 @@
 // The tile of the float GEMM on 64-bit ARM, written by hand: compilers form neither loads of several registers nor
 // loads that advance their address, and these are what is left to save beside the multiply-adds.
 //
-// Four rows or fewer by up to four vectors of columns. Eight steps of k at a time: a pair of vectors per row, used lane
-// by lane, and one load of all column vectors per step. Registers:
+// Four rows or fewer by up to four vectors of columns. Eight k at a time: a pair of vectors per row, used lane
+// by lane, and one load of all column vectors per k. Registers:
 //   v0-v7    rows: row r in v(2r), the next four k in v(2r+1)
 //   v8-v11, v12-v15  columns of weights, in turn
 //   v16-v31  sums: column vector j of row r in v(16 + 4r + j)
@@ -51,6 +51,20 @@ namespace LR_TIER {
 #define LR_MOVE_SUMS(what, address)                                                                \
   LR_EACH_ROW(LR_MOVE(what, 16, 17, 18, 19, address), LR_MOVE(what, 20, 21, 22, 23, address),      \
               LR_MOVE(what, 24, 25, 26, 27, address), LR_MOVE(what, 28, 29, 30, 31, address))
+
+// Eight k: a pair of vectors of each row and as many loads of weights.
+#define LR_EIGHT_STEPS                                                                                     \
+  LR_LOAD_EVEN                                                                                             \
+  LR_EACH_ROW("ldp q0, q1, [%[a0]], #32", "ldp q2, q3, [%[a1]], #32", "ldp q4, q5, [%[a2]], #32",          \
+              "ldp q6, q7, [%[a3]], #32")                                                                  \
+  LR_LOAD_ODD LR_EVEN(0, 2, 4, 6, 0)                                                                       \
+  LR_LOAD_EVEN LR_ODD(0, 2, 4, 6, 1)                                                                       \
+  LR_LOAD_ODD LR_EVEN(0, 2, 4, 6, 2)                                                                       \
+  LR_LOAD_EVEN LR_ODD(0, 2, 4, 6, 3)                                                                       \
+  LR_LOAD_ODD LR_EVEN(1, 3, 5, 7, 0)                                                                       \
+  LR_LOAD_EVEN LR_ODD(1, 3, 5, 7, 1)                                                                       \
+  LR_LOAD_ODD LR_EVEN(1, 3, 5, 7, 2)                                                                       \
+  LR_ODD(1, 3, 5, 7, 3)
 
 // All sums = f(sum, v0).
 #define LR_LIMIT_ROW(f, s0, s1, s2, s3)                                                        \
@@ -104,24 +118,27 @@ LR_INLINE void gemm_strip(const GemmF32& g, size_t bounds, Strip s) {
       "ldp %[a2], %[a3], [%[a], #16]\n"
       ".endif\n"
       "add %[a], %[a], %[tap]\n"
+      ".if %c[rows] == 4 && %c[vectors] == 4\n"
+      "lsr %[count], %[k], #4\n"
+      "cbz %[count], .Lless%=\n"
+      ".Lsixteen%=:\n"
+      LR_EIGHT_STEPS
+      "subs %[count], %[count], #1\n"
+      LR_EIGHT_STEPS
+      "b.ne .Lsixteen%=\n"
+      ".Lless%=:\n"
+      "tst %[k], #15\n"
+      "b.eq .Lnext%=\n"
+      "tbz %[k], #3, .Lfour%=\n"
+      LR_EIGHT_STEPS
+      ".else\n"
       "lsr %[count], %[k], #3\n"
       "cbz %[count], .Lfour%=\n"
-      "// LLVM-MCA-BEGIN\n"
       ".Leight%=:\n"
-      LR_LOAD_EVEN
-      LR_EACH_ROW("ldp q0, q1, [%[a0]], #32", "ldp q2, q3, [%[a1]], #32", "ldp q4, q5, [%[a2]], #32",
-                  "ldp q6, q7, [%[a3]], #32")
-      LR_LOAD_ODD LR_EVEN(0, 2, 4, 6, 0)
-      LR_LOAD_EVEN LR_ODD(0, 2, 4, 6, 1)
-      LR_LOAD_ODD LR_EVEN(0, 2, 4, 6, 2)
-      LR_LOAD_EVEN LR_ODD(0, 2, 4, 6, 3)
-      LR_LOAD_ODD LR_EVEN(1, 3, 5, 7, 0)
-      LR_LOAD_EVEN LR_ODD(1, 3, 5, 7, 1)
-      LR_LOAD_ODD LR_EVEN(1, 3, 5, 7, 2)
+      LR_EIGHT_STEPS
       "subs %[count], %[count], #1\n"
-      LR_ODD(1, 3, 5, 7, 3)
       "b.ne .Leight%=\n"
-      "// LLVM-MCA-END\n"
+      ".endif\n"
       ".Lfour%=:\n"
       "tbz %[k], #2, .Lrest%=\n"
       LR_LOAD_EVEN

@@ -1,5 +1,7 @@
 // Transforms of the Winograd convolution F(4x4, 3x3) with the points 0, 1, -1, 2, -2 and infinity.
 // Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015).
+#include <math.h>
+
 #include "simd/simd.h"
 #include "table.h"
 
@@ -50,7 +52,7 @@ LR_INLINE void input_at(const WinogradInputF32& t, size_t c, Read read, Write wr
   }
 }
 
-template <class Read, class Write>
+template <bool kOpen, class Read, class Write>  // kOpen: hi is infinite
 LR_INLINE void output_at(const WinogradOutputF32& t, size_t c, Read read, Write write) {
   vf half[4][6];
   const float* x = t.x + c;
@@ -72,7 +74,8 @@ LR_INLINE void output_at(const WinogradOutputF32& t, size_t c, Read read, Write 
     transform_output(m, y);
     LR_UNROLL
     for (size_t j = 0; j < 4; ++j, ++pixel) {
-      if (*pixel != nullptr) write(*pixel + c, clamp(y[j], lo, hi));
+      if (*pixel == nullptr) continue;
+      write(*pixel + c, kOpen ? max(lo, y[j]) : clamp(y[j], lo, hi));
     }
   }
 }
@@ -90,14 +93,16 @@ void winograd_input_f32(const WinogradInputF32& t) {
 }
 
 void winograd_output_f32(const WinogradOutputF32& t) {
+  const auto read = [](const float* p) { return load(p); };
+  const auto write = [](float* p, vf v) { store(p, v); };
   size_t c = 0;
-  for (; c + kLanes <= t.channels; c += kLanes) {
-    output_at(
-        t, c, [](const float* p) { return load(p); }, [](float* p, vf v) { store(p, v); });
+  if (t.hi == INFINITY) {
+    for (; c + kLanes <= t.channels; c += kLanes) output_at<true>(t, c, read, write);
   }
+  for (; c + kLanes <= t.channels; c += kLanes) output_at<false>(t, c, read, write);
   const size_t left = t.channels - c;
   if (left == 0) return;
-  output_at(
+  output_at<false>(
       t, c, [=](const float* p) { return load_part(p, left); }, [=](float* p, vf v) { store_part(p, v, left); });
 }
 

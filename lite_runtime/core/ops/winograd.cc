@@ -125,10 +125,13 @@ void Winograd::transform_input(const Node& node, int64_t first, int64_t tiles, f
       const int64_t left = index % tiles_w_ * kBlock - window_.left;
       const float* image = x + index / (tiles_w_ * tiles_h_) * window_.in_pixels() * channels;
       const float* pixels[kPoints];
-      for (int64_t i = 0; i < kPoints; ++i) {
-        const int64_t y = top + i / 6, column = left + i % 6;
-        const bool inside = y >= 0 && y < window_.in_h && column >= 0 && column < window_.in_w;
-        pixels[i] = inside ? image + (y * window_.in_w + column) * channels : zeros;
+      const float** pixel = pixels;
+      for (int64_t y = top; y < top + kPatch; ++y) {
+        const bool inside = y >= 0 && y < window_.in_h;
+        const float* from = image + (y * window_.in_w + left) * channels;
+        for (int64_t column = left; column < left + kPatch; ++column, from += channels) {
+          *pixel++ = inside && column >= 0 && column < window_.in_w ? from : zeros;
+        }
       }
       kernels().winograd_input_f32(
           {pixels, static_cast<size_t>(channels), to + tile * channels, static_cast<size_t>(tiles * channels)});

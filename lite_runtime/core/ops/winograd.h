@@ -17,7 +17,8 @@ class Winograd {
   void run(const Node& node, const Epilogue& epilogue) const;
 
  private:
-  static constexpr int64_t kPoints = 36;  // of a transformed 6 x 6 patch
+  static constexpr int64_t kPatch = 6;    // rows and columns of pixels a tile reads
+  static constexpr int64_t kPoints = 36;  // of a transformed patch
   static constexpr int64_t kBlock = 4;    // rows and columns of pixels a tile gives
 
   void pack(const Node& node, float* packed) const;
