@@ -97,11 +97,11 @@ def count(
     hello = json.loads(done.stdout.splitlines()[-1])
     if hello["error"] is None or not hello["error"] <= LARGEST_ERROR[args.precision]:
         return f"differs from PyTorch by {hello['error']}", {}
-    before, after = (_parse(line) for line in log.read_text().splitlines()[-2:])
+    before, after = (parse(line) for line in log.read_text().splitlines()[-2:])
     return "", {kind: after[kind] - before[kind] for kind in after}
 
 
-def _parse(line: str) -> dict[str, int]:
+def parse(line: str) -> dict[str, int]:
     return {kind: int(value) for kind, value in (field.split("=") for field in line.split())}
 
 
