@@ -127,7 +127,9 @@ def table(results: dict[str, Any]) -> str:
     parts = [f"Commit {results['machine']['commit']}, {results['machine']['date']}.", markdown(heads, rows)]
     if reasons:
         parts.append("Left out:\n\n" + "\n".join(reasons))
-    return "\n\n".join([*parts, bars(missed(results))])
+    if any(OURS in found["engines"] for found in results["networks"].values()):
+        parts.append(bars(missed(results)))
+    return "\n\n".join(parts)
 
 
 def best_rival(found: dict[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ from benchmarks.peers import ROOT, Engine
 
 _SUITE = "bookworm"
 _PYTHON = "3.11"  # of that suite
+_PACKAGES = ("python3", "python3-numpy", "libstdc++6", "libgomp1")
 _PLATFORMS = ("2014", "_2_17", "_2_24", "_2_27", "_2_28", "_2_31", "_2_34")
 
 
@@ -43,7 +44,7 @@ class ArmRoot:
         if not (self.system / "usr/bin" / f"python{_PYTHON}").exists():
             _run(
                 "mmdebstrap", "--mode=root", "--variant=extract", "--architectures=arm64",
-                "--include=python3,python3-numpy", _SUITE, str(self.system),
+                f"--include={','.join(_PACKAGES)}", _SUITE, str(self.system),
             )  # fmt: skip
 
     def install(self, engine: Engine) -> Path:
