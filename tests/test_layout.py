@@ -120,6 +120,12 @@ def test_a_flipped_operator_gives_the_permuted_result(op: str, attrs: dict[str, 
     assert flips > 1
 
 
+def test_slices_along_listed_axes_stay_as_they_are() -> None:
+    graph, node = build("StridedSlice", {}, [(2, 3, 4, 5), *(ints(*v) for v in ((0, 1), (2, 3), (1, 2), (1, 1)))])
+    infer_shapes(Model([graph]))
+    assert flip_of(graph, node, (0, 2, 3, 1)) is None
+
+
 def test_every_handler_is_tested() -> None:
     assert _HANDLERS.keys() - {op for op, *_ in FLIPS} <= TESTED_ELSEWHERE
 

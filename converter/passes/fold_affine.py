@@ -196,7 +196,7 @@ def _fold(graph: Graph, linear: Node, node: Node, affine: Affine) -> bool:
     table = _LINEAR[linear.op]
     x, weight, *rest = linear.inputs
     channels = table.channels(linear)
-    if channels is None or len(rest) > 1 or linear.quant_type != "QUANT_NONE":
+    if channels is None or channels < 0 or len(rest) > 1 or linear.quant_type != "QUANT_NONE":
         return False
     if affine.scale.size not in (1, channels) or affine.shift.size not in (1, channels):
         return False

@@ -58,7 +58,7 @@ def _constant_nodes(graph: Graph) -> list[Node]:
     known: set[Value] = set()
     nodes: list[Node] = []
     for node in graph.nodes:
-        if node.dead or node.op in IMPURE_OPS or not node.inputs:
+        if node.dead or node.op in IMPURE_OPS or not node.inputs or any(v.quant for v in node.outputs):
             continue
         if all(v in known or is_plain(v) for v in node.inputs) and not _grows(node):
             nodes.append(node)

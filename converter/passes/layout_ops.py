@@ -283,7 +283,8 @@ _MASKS = ("begin_mask", "end_mask", "shrink_axis_mask")
 
 def _strided_slice(graph: Graph, node: Node, perm: Perm) -> Flip | None:
     rank = len(perm)
-    listed = [ints(v) for v in node.inputs[1:4]]
+    listed = [ints(v) for v in node.inputs[1:]]
+    # With a fifth input, the fourth holds axes.
     if len(listed) != 3 or any(values is None for values in listed):
         return None
     if node.attr("ellipsis_mask") or node.attr("new_axis_mask"):

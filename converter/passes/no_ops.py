@@ -13,7 +13,8 @@ def _always(_: Node) -> bool:
 
 
 def _unmoved_slice(node: Node) -> bool:
-    strides = ints(node.inputs[3]) if len(node.inputs) > 3 else [1]
+    # With five inputs, the fourth holds axes.
+    strides = ints(node.inputs[-1]) if len(node.inputs) > 3 else [1]
     plain = not any(node.attr(f"{name}_mask") for name in ("ellipsis", "new_axis", "shrink_axis"))
     return plain and strides is not None and all(step == 1 for step in strides)
 

@@ -123,6 +123,11 @@ def copy_value(graph: Graph, value: Value, name: str) -> Value:
 
 
 def only_units_move(shape: Sequence[int], perm: Sequence[int]) -> bool:
-    """Whether a permutation leaves the elements in place: dimensions of more than one element keep their order."""
+    """Whether a permutation leaves the elements in place: dimensions of more than one element keep their order.
+
+    No for empty tensors: the 0 of a new shape would mean to copy a dimension.
+    """
+    if 0 in shape:
+        return False
     kept = [axis for axis in perm if axis < len(shape) and shape[axis] != 1]
     return kept == sorted(kept)

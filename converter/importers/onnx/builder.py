@@ -145,6 +145,9 @@ class Builder:
         """x in another shape; a -1 stands for what is left over. A zero in a list is a dimension of 0."""
         if isinstance(shape, Value):
             return self.op("Reshape", x, shape)
+        if 0 in shape and min(shape) >= 0 and x.dtype is not None:
+            # Reshape itself would take the zero for the length of x's dimension.
+            return self.const(np.zeros(shape, x.dtype.numpy))
         result = self.op("Reshape", x, list(shape))
         result.shape = tuple(shape)
         return result

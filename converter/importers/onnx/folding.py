@@ -1,7 +1,9 @@
 """Values that are known before the model runs, computed with ONNX's own definition of the operators.
 
 Lowerings need axes, sizes and scales as numbers, and exporters compute them in long chains (Shape, Gather,
-Concat, ...). A node is folded when all its inputs are small constants and its result is small too.
+Concat, ...). A node of such an operator is folded when all its inputs are small constants and its result is small
+too. All others are lowered, and folded by the engine: ONNX's reference implementation of the layers of networks
+departs from ONNX in places.
 """
 
 from __future__ import annotations
@@ -23,11 +25,14 @@ MOVEMENT = frozenset(
 )
 MAX_MOVED_ELEMENTS = 1 << 27
 
-# Never folded: random, stateful or sequence-valued results, sub-graphs.
-_NEVER = frozenset(
+# Operators on numbers and shapes.
+_ARITHMETIC = frozenset(
     (  # noqa: SIM905
-        "Bernoulli Dropout If ImageDecoder Loop Multinomial Optional OptionalGetElement OptionalHasElement "
-        "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Scan"
+        "Abs Add And ArgMax ArgMin BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor CastLike Ceil Clip Compress "
+        "ConstantOfShape Cos Div Equal Exp Expand EyeLike Floor Gather GatherElements GatherND Greater GreaterOrEqual "
+        "IsInf IsNaN Less LessOrEqual Log Max Min Mod Mul Neg NonZero Not OneHot Or Pow Range Reciprocal ReduceMax "
+        "ReduceMean ReduceMin ReduceProd ReduceSum Relu Round ScatterND Shape Sigmoid Sign Sin Size Sqrt Sub Sum Tanh "
+        "Tile TopK Trilu Where Xor DequantizeLinear QuantizeLinear"
     ).split()
 )
 
@@ -37,7 +42,7 @@ UNKNOWN = -(1 << 62)
 
 def foldable(node: NodeProto, inputs: Sequence[np.ndarray], shapes: Sequence[Shape]) -> bool:
     """Whether the node may be folded; ``shapes`` are those inferred for its outputs."""
-    if node.op_type in _NEVER or node.op_type.startswith("Sequence"):
+    if node.op_type not in MOVEMENT | _ARITHMETIC:
         return False
     limit = MAX_MOVED_ELEMENTS if node.op_type in MOVEMENT else MAX_ELEMENTS
     if any(s is None or math.prod(s) > limit or min(s, default=0) < 0 for s in shapes):
@@ -49,8 +54,9 @@ def fold(node: NodeProto, inputs: Mapping[str, np.ndarray], opsets: Mapping[str,
     """The node's outputs, or None where ONNX's reference implementation does not offer it."""
     from onnx.reference import ReferenceEvaluator
 
+    inputs = _from_the_first(node, inputs)
     graph = helper.make_graph(
-        [node],
+        [_with_sorted_axes(node, inputs)],
         "fold",
         [ValueInfoProto(name=name) for name in inputs],
         [ValueInfoProto(name=name) for name in node.output if name],
@@ -64,3 +70,24 @@ def fold(node: NodeProto, inputs: Mapping[str, np.ndarray], opsets: Mapping[str,
     if not all(isinstance(r, (np.ndarray, np.generic)) for r in results):
         return None
     return [np.asarray(r) for r in results]
+
+
+def _with_sorted_axes(node: NodeProto, inputs: Mapping[str, np.ndarray]) -> NodeProto:
+    """The reference implementation takes the axes of older Unsqueezes one by one, which is only right in order."""
+    axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), [])
+    if node.op_type != "Unsqueeze" or not axes:
+        return node
+    rank = inputs[node.input[0]].ndim + len(axes)
+    return helper.make_node("Unsqueeze", node.input, node.output, axes=sorted(a % rank for a in axes))
+
+
+def _from_the_first(node: NodeProto, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """A backward Slice from before the first element takes the first, in NumPy none."""
+    if node.op_type != "Slice" or len(node.input) != 5:
+        return inputs
+    x, starts, _, axes, steps = (inputs.get(name) for name in node.input)
+    if x is None or starts is None or steps is None:
+        return inputs
+    lengths = np.array(x.shape)[np.arange(starts.size) if axes is None else axes.ravel()]
+    limited = np.where(steps < 0, np.maximum(starts, -lengths), starts).astype(starts.dtype)
+    return {**inputs, node.input[1]: limited}

@@ -193,6 +193,8 @@ class Importer:
         results = [widened(result) for result in results]
         if any(d == DataType.UNKNOWN or r.dtype != d.numpy for d, r in zip(dtypes, results)):
             return False
+        if any(shape != result.shape for shape, result in zip(shapes, results)):
+            return False
         for name, result in zip(wanted, results):
             scope.define_constant(name, result)
         return True
@@ -246,15 +248,20 @@ class Importer:
             known = scope.partly_known(name) if value.data is None and rearranged else value.data
             if known is None:
                 return False
-            arrays[name] = known
-        results = folding.fold(node, arrays, scope.opsets)
-        if results is None or any(r.dtype not in (np.int64, np.int32) for r in results):
+            arrays[name] = known.astype(np.int64) if rearranged and known.dtype == np.int32 else known
+        names = [name for name in node.output if name]
+        dtypes = [dtype_of(scope.types.get(name)) for name in names]
+        if any(dtype not in (DataType.INT32, DataType.INT64) for dtype in dtypes):
+            return False
+        # In 64 bits whatever the type: UNKNOWN is no 32-bit number.
+        results = [*arrays.values()] if node.op_type == "Cast" else folding.fold(node, arrays, scope.opsets)
+        if results is None or any(r.dtype != np.int64 for r in results):
             return False
         whole = not any((r == folding.UNKNOWN).any() for r in results)
-        for name, result in zip((n for n in node.output if n), results):
+        for name, dtype, result in zip(names, dtypes, results):
             if whole:
-                scope.define_constant(name, result)
-            elif result.dtype == np.int64:
+                scope.define_constant(name, result.astype(dtype.numpy))
+            else:
                 scope.partial[name] = result
         return whole
 

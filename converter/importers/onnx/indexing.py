@@ -113,6 +113,13 @@ def slice_(
     bounds = b.ints(starts, "the starts"), b.ints(ends, "the ends")
     if 0 in strides or any(len(v) != len(along) for v in (strides, *bounds)):
         raise b.refuse(f"bounds {bounds} and steps {strides} do not fit the axes {along}. The model is invalid.")
+    lengths = [-1] * rank if x.shape is None else x.shape
+    if any(step < 0 and first < -1 and lengths[a] < 0 for a, first, step in zip(along, bounds[0], strides)):
+        return b.op(
+            "StridedSlice",
+            x,
+            *(b.const(np.clip(v, -INT32_MAX, INT32_MAX).astype(np.int32)) for v in (*bounds, along, strides)),
+        )
     return _slice_constant(b, x, rank, along, *bounds, strides)
 
 
@@ -129,7 +136,9 @@ def _slice_constant(
         length = x.shape[axis] if x.shape is not None else -1
         if length >= 0:
             first, last, step = slice(first, last, step).indices(length)
-            last = max(last, -1) if step < 0 else last
+            if step < 0:
+                # ONNX starts at the first element where NumPy takes none.
+                first, last = max(first, 0), max(last, -1)
         open_end = last >= INT32_MAX if step > 0 else (last < 0 if length >= 0 else last <= -INT32_MAX)
         begin[axis], end[axis], stride[axis] = _clamped(first), _clamped(last), step
         begin_mask &= ~(1 << axis)

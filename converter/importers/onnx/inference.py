@@ -41,12 +41,22 @@ def infer_model(model: ModelProto, source: str) -> ModelProto:
     Raises InvalidGraphError for functions that call themselves, or expand to absurdly many nodes.
     """
     _check_functions(model, source)
+    _sort_axes(model.graph)
     try:
         return shape_inference.infer_shapes(model, data_prop=_values_stay_small(model.graph))
     except checker.ValidationError as error:
         raise InvalidGraphError(f"{source}: {error}") from error
     except (shape_inference.InferenceError, ValueError, RuntimeError, MemoryError):
         return model  # also when a shape it computes is absurdly large
+
+
+def _sort_axes(graph: GraphProto) -> None:
+    """Before opset 13, inference wants the axes of Squeeze in ascending order, which ONNX does not."""
+    for node in _all_nodes(graph.node):
+        for attribute in node.attribute:
+            axes = list(attribute.ints)
+            if node.op_type == "Squeeze" and attribute.name == "axes" and len({axis < 0 for axis in axes}) == 1:
+                attribute.ints[:] = sorted(axes)
 
 
 def _check_functions(model: ModelProto, source: str) -> None:

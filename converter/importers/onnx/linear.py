@@ -42,9 +42,7 @@ def gemm(
     if c is not None and beta != 1.0 and beta != 0.0:
         c = b.const(c.data * np.float32(beta)) if c.data is not None else b.op("MulFusion", c, beta)
     columns = y.shape[0 if transB else 1] if y.shape is not None and len(y.shape) == 2 else -1
-    fused = (
-        c is not None and beta != 0.0 and c.data is not None and c.data.size == columns and c.data.shape[-1] == columns
-    )
+    fused = c is not None and beta != 0.0 and c.data is not None and c.data.shape in ((columns,), (1, columns))
     if fused:
         assert c is not None and c.data is not None
         inputs.append(b.const(c.data.reshape(-1)))

@@ -33,6 +33,9 @@ def pad(
 
 def _known(b: Builder, x: Value, table: list[list[int]], value: MaybeValue, mode: str) -> Value:
     """x with ``table[axis] = [before, after]`` elements more; negative counts crop."""
+    lengths = [-1] * len(table) if x.shape is None else x.shape
+    if any(0 <= length < max(0, -before) + max(0, -after) for length, (before, after) in zip(lengths, table)):
+        raise b.refuse(f"it crops more than there is of shape {list(lengths)}.", attribute="pads")
     if any(min(row) < 0 for row in table):
         x = _crop(b, x, table)
         table = [[max(0, n) for n in row] for row in table]

@@ -71,13 +71,13 @@ def _rounded(b: Builder, x: Value, win: Window, ceil_mode: int) -> tuple[Window,
     """
     if not ceil_mode or win.same:
         return win, False
+    lengths = [-1] * win.rank if x.shape is None else x.shape[2:]
+    if min(lengths) < 0:
+        if max(win.dilations) > 1 or any(a + s > k for (_, a), s, k in zip(win.pads, win.strides, win.kernel)):
+            raise b.refuse("rounding up a length that is only known at run time.", attribute="ceil_mode")
+        return win, True
     pads = []
-    for i, (before, after) in enumerate(win.pads):
-        length = x.shape[i + 2] if x.shape is not None else -1
-        if length < 0:
-            if after + win.strides[i] > win.kernel[i] or win.dilations[i] > 1:
-                raise b.refuse("rounding up a length that is only known at run time.", attribute="ceil_mode")
-            return win, True
+    for i, (length, (before, after)) in enumerate(zip(lengths, win.pads)):
         steps = -(-(length + before + after - win.reach(i)) // win.strides[i])
         if steps * win.strides[i] >= length + before:
             steps -= 1

@@ -95,7 +95,7 @@ def _linear_taps(at: Expr, length: int, padding: str, aligned: bool) -> list[_Ta
 
 
 def _cubic_taps(at: Expr, length: int, padding: str, aligned: bool) -> list[_Tap]:
-    at = _bounded(at, length, padding, aligned)
+    # The point stays outside where it is: each of its pixels is brought into the image.
     low: Any = floor(at)
     share = at - low
     a = _CUBIC

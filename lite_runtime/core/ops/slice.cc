@@ -101,7 +101,10 @@ class StridedSliceOp : public SliceBase {
     }
     for (size_t i = 0; i < specs.size(); ++i) {
       const int d = axes.empty() ? static_cast<int>(i) : normalize_axis(axes[i], shape.rank());
-      ranges_[d] = select(node, specs[i], d);
+      Spec spec = specs[i];
+      // As ONNX has it, a backward slice starts at the first element at least.
+      if (spec.stride < 0) spec.begin = std::max(spec.begin, -node.in[0]->shape[d]);
+      ranges_[d] = select(node, spec, d);
       shape[d] = ranges_[d].size;
     }
     return shape;
