@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from converter import engine
 from converter import witness as witnesses
 from converter.errors import SourceFileError, UsageError
 from converter.fmk import FmkType
 from converter.importers.layout import channels_last_perm
 from converter.ir.graph import Model, Value
 from lite_runtime import _native
-from lite_runtime.errors import LiteRuntimeError
+from lite_runtime.errors import LiteRuntimeError, UnsupportedModelError
 
 # Largest error allowed, as a fraction of the largest magnitude in the witness's output.
 DEFAULT_THRESHOLD = 1e-3
@@ -116,6 +117,9 @@ def check(conversion: Conversion, options: Options) -> CheckResult:
             layers = witnesses.observed(session, witnesses.value_names(conversion.converted))
             result.first_diverging = _first_diverging(layers, witness.layers(inputs), options.threshold)
         return result
+    if isinstance(last, UnsupportedModelError):
+        # Found only now, where shapes are open: no input makes it run.
+        raise engine.translated(conversion.source, last) from last
     raise UsageError(f"the check cannot run the model ({last}): give inputShape or checkData, or check=off")
 
 

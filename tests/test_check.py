@@ -13,7 +13,7 @@ from support import DATA
 from converter import convert, exporter, passes
 from converter.check import Conversion, Options, check, compare
 from converter.cli import main
-from converter.errors import UsageError
+from converter.errors import UnsupportedError, UsageError
 from converter.fmk import FmkType
 from converter.importers import load
 
@@ -151,3 +151,20 @@ def test_witness_of_the_other_formats(fmk, tmp_path):
         assert result["witness"] == "MindSpore"
     assert result["passed"]
     assert {"name", "max_error", "mean_error", "cosine"} == set(result["outputs"][0])
+
+
+def test_an_operator_found_missing_in_the_check_is_an_error(tmp_path):
+    """Of an open shape, only a run tells."""
+    helper = onnx.helper
+    nodes = [
+        helper.make_node("Cast", ["x"], ["wide"], to=onnx.TensorProto.DOUBLE),
+        helper.make_node("LogSoftmax", ["wide"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 3])
+    graph = helper.make_graph(nodes, "wide", [x], [onnx.ValueInfoProto(name="y")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path, output = tmp_path / "wide.onnx", tmp_path / "wide.ms"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UnsupportedError, match="float64"):
+        convert(path, output)
+    assert not output.exists()
