@@ -41,6 +41,9 @@ LR_FLOAT_KERNELS(LR_DECLARE)
 namespace LR_PRODUCTS {
 using namespace LR_FLOATS;
 LR_PRODUCT_I8_KERNELS(LR_DECLARE)
+#if defined(__ARM_FEATURE_DOTPROD)
+void depthwise_i8(const DepthwiseI8& d);  // multiplies four taps at a time
+#endif
 }  // namespace LR_PRODUCTS
 #endif
 
