@@ -45,7 +45,8 @@ class CPU(_Settings):
         precision_mode: "enforce_fp32", or "preferred_fp16", which allows float16 where it is faster;
             at present it also computes in float32.
         thread_affinity_mode: 0 no binding, 1 big cores first, 2 little cores first.
-        thread_affinity_core_list: explicit core numbers, override the mode.
+        thread_affinity_core_list: explicit core numbers, one per thread, override the mode. The first is for the
+            thread that calls predict, which is bound to it only meanwhile.
     """
 
     def __init__(self) -> None:

@@ -25,15 +25,20 @@ std::vector<int> allowed_cores() {
   return cores;
 }
 
-// Highest clock of a core in kHz; 0 where the system does not tell.
-int64_t max_clock(int core) {
-  const std::string path = "/sys/devices/system/cpu/cpu" + std::to_string(core) + "/cpufreq/cpuinfo_max_freq";
-  long long clock = 0;
+// What the system says of a core; 0 where it does not.
+int64_t core_property(int core, const char* name) {
+  const std::string path = "/sys/devices/system/cpu/cpu" + std::to_string(core) + "/" + name;
+  long long value = 0;
   if (std::FILE* file = std::fopen(path.c_str(), "re")) {
-    if (std::fscanf(file, "%lld", &clock) != 1) clock = 0;
+    if (std::fscanf(file, "%lld", &value) != 1) value = 0;
     std::fclose(file);
   }
-  return clock;
+  return value;
+}
+
+// Speed of a core beside others: its capacity on big.LITTLE, else its highest clock.
+std::pair<int64_t, int64_t> speed(int core) {
+  return {core_property(core, "cpu_capacity"), core_property(core, "cpufreq/cpuinfo_max_freq")};
 }
 
 int thread_count(const SessionOptions& options) {
@@ -71,7 +76,7 @@ std::vector<int> cores_by_speed(int mode) {
   std::vector<int> cores = allowed_cores();
   if (mode == 0) return {};
   std::stable_sort(cores.begin(), cores.end(),
-                   [&](int a, int b) { return mode == 1 ? max_clock(a) > max_clock(b) : max_clock(a) < max_clock(b); });
+                   [&](int a, int b) { return mode == 1 ? speed(a) > speed(b) : speed(a) < speed(b); });
   return cores;
 }
 
@@ -217,6 +222,7 @@ size_t Session::arena_bytes() const {
 }
 
 void Session::run(const Observers& observers) {
+  const CallerBinding binding(state_.pool);
   if (infer_only_) fail(LR_ERROR_ARGUMENT, "a session made for shape inference cannot run");
   if (!ready_) fail(LR_ERROR_SHAPE, "the model has inputs of unknown shape: resize it first");
   main_.run(observers);

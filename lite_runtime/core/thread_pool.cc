@@ -1,7 +1,5 @@
 #include "thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -25,12 +23,13 @@ void pause_cpu() {
 #endif
 }
 
-void bind_to_core(int core) {
-  if (core < 0 || core >= CPU_SETSIZE) return;
+// Best effort: the core may be offline.
+bool bind_to_core(int core) {
+  if (core < 0 || core >= CPU_SETSIZE) return false;
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(core, &set);
-  sched_setaffinity(0, sizeof set, &set);  // best effort: the core may be offline
+  return sched_setaffinity(0, sizeof set, &set) == 0;
 }
 }  // namespace
 
@@ -86,6 +85,7 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(int threads, std::vector<int> cores) : state_(std::make_unique<State>()) {
   State* state = state_.get();
+  if (!cores.empty()) caller_core_ = cores[0];
   for (int thread = 1; thread < threads; ++thread) {
     const int core = thread < static_cast<int>(cores.size()) ? cores[static_cast<size_t>(thread)] : -1;
     state->workers.emplace_back([state, thread, core] {
@@ -102,6 +102,15 @@ ThreadPool::~ThreadPool() {
   }
   state_->wake.notify_all();
   for (std::thread& worker : state_->workers) worker.join();
+}
+
+CallerBinding::CallerBinding(const ThreadPool& pool) {
+  if (pool.caller_core() < 0 || sched_getaffinity(0, sizeof before_, &before_) != 0) return;
+  bound_ = bind_to_core(pool.caller_core());
+}
+
+CallerBinding::~CallerBinding() {
+  if (bound_) sched_setaffinity(0, sizeof before_, &before_);
 }
 
 int ThreadPool::threads() const { return static_cast<int>(state_->workers.size()) + 1; }

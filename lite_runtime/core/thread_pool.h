@@ -1,6 +1,8 @@
 // Fork-join pool: one parallel region at a time, workers sleep between regions.
 #pragma once
 
+#include <sched.h>
+
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -17,6 +19,8 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const;
+  // The core for the caller; -1 for any.
+  int caller_core() const { return caller_core_; }
 
   // Calls body(begin, end, thread) on disjoint ranges covering [0, count). Ranges are multiples of
   // `grain` (the least work worth a thread) except the last; thread < threads(). The caller takes part.
@@ -36,6 +40,20 @@ class ThreadPool {
   void run_erased(int64_t count, int64_t grain, Erased call, const void* body);
   struct State;
   std::unique_ptr<State> state_;
+  int caller_core_ = -1;
+};
+
+// Binds the calling thread to the pool's core for it, for as long as this lives.
+class CallerBinding {
+ public:
+  explicit CallerBinding(const ThreadPool& pool);
+  ~CallerBinding();
+  CallerBinding(const CallerBinding&) = delete;
+  CallerBinding& operator=(const CallerBinding&) = delete;
+
+ private:
+  bool bound_ = false;
+  cpu_set_t before_;
 };
 
 }  // namespace lr

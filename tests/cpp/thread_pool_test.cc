@@ -106,6 +106,38 @@ void check_short_lives() {
   test.expect(sum == 500, "visited %lld of 500", static_cast<long long>(sum));
 }
 
+std::vector<int> allowed_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
+// Every thread runs on its core, the caller only while it is bound.
+void check_binding() {
+  Case test("binding to cores");
+  const std::vector<int> before = allowed_cores();
+  const int first = before.back(), second = before.front();
+  ThreadPool pool(2, {first, second});
+  {
+    const lr::CallerBinding binding(pool);
+    test.expect(allowed_cores() == std::vector<int>{first}, "the caller may run on %zu cores", allowed_cores().size());
+    std::atomic<int> elsewhere{0};
+    pool.run(1000, 1, [&](int64_t, int64_t, int thread) {
+      if (allowed_cores() != std::vector<int>{thread == 0 ? first : second}) ++elsewhere;
+    });
+    test.expect(elsewhere == 0, "%d ranges ran on other cores", elsewhere.load());
+  }
+  test.expect(allowed_cores() == before, "the caller's cores were not given back");
+  ThreadPool free(1, {});
+  const lr::CallerBinding none(free);
+  test.expect(allowed_cores() == before, "a pool without cores binds the caller");
+}
+
 }  // namespace
 
 int main() {
@@ -121,6 +153,7 @@ int main() {
     check_idle(pool);
   }
   check_pools_side_by_side();
+  check_binding();
   check_short_lives();
   return lr::test::report();
 }

@@ -43,7 +43,8 @@ typedef struct lr_options {
   int32_t threads;       /* 0: number of cores the process may use */
   int32_t infer_only;    /* 1: infer shapes and stop; the session cannot run */
   int32_t affinity_mode; /* 0: no binding, 1: big cores first, 2: little cores first */
-  const int32_t* cores;  /* explicit core list; overrides affinity_mode */
+  /* Explicit core list; overrides affinity_mode. One core per thread; the first is the caller's while it runs. */
+  const int32_t* cores;
   size_t core_count;
 } lr_options;
 
