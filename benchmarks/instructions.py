@@ -51,7 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
     root.become(CPUS[args.cpu])
     for network in args.networks:
         variant = network + (names.INT8 if args.precision == "int8" else "")
-        engines = [BY_NAME[name] for name in args.engines]
+        chosen = [BY_NAME[name] for name in args.engines]
+        engines = [engine for engine in chosen if engine.int8 or args.precision == "fp32"]
         left_out = make_models(variant, engines, args.folder, Pythons(args.python))
         found = results["networks"].setdefault(variant, {"engines": {}, "left_out": {}})
         found["gflop"] = gflop(args.folder / f"{network}.onnx")

@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> None:
     args = _parser().parse_args(arguments)
     args.folder.mkdir(parents=True, exist_ok=True)
     pythons = Pythons(args.python)
-    engines = installed([BY_NAME[name] for name in args.engines], pythons)
+    chosen = [BY_NAME[name] for name in args.engines]
+    engines = installed([engine for engine in chosen if engine.int8 or args.precision == "fp32"], pythons)
     results: dict[str, Any] = {
         "precision": args.precision,
         "machine": machine.describe(),

@@ -87,7 +87,7 @@ class TextEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, 4 * width, norm_first=False) for _ in range(layers))
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
-        bias = (1.0 - mask.reshape(1, 1, 1, -1).to(torch.float32)) * -10000.0
+        bias = (1.0 - mask.reshape(1, 1, 1, -1)) * -10000.0
         x: torch.Tensor = self.norm(self.words(ids) + self.types(types) + self.position)
         for block in self.blocks:
             x = block(x, bias)

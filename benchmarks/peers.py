@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.names import INT8
-
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = ROOT / "benchmarks" / "worker.py"
 CONVERT = ROOT / "benchmarks" / "convert.py"
@@ -22,7 +20,8 @@ class Engine:
     """One engine.
 
     ``name`` is also the name of its converter, ``package`` its distribution, ``modules`` what running and converting
-    need to import, ``suffixes`` of the files it reads. ``reported_only`` engines are beside the comparison.
+    need to import, ``suffixes`` of the files it reads. ``reported_only`` engines are beside the comparison;
+    those without ``int8`` are measured in fp32 alone.
     """
 
     name: str
@@ -117,8 +116,6 @@ def versions(engines: Sequence[Engine], pythons: Pythons) -> dict[str, str]:
 
 def prepare(engine: Engine, variant: str, folder: Path, pythons: Pythons) -> str:
     """Makes the engine's files of a network unless they are there. Returns why there are none, "" when there are."""
-    if variant.endswith(INT8) and not engine.int8:
-        return "not measured in int8"
     files = engine.files(folder, variant)
     if all(file.exists() for file in files):
         return ""
