@@ -49,11 +49,14 @@ PLATFORMS = {
 
 
 def source() -> Path:
-    """The checkout this package lies in, which has the engine's source. Raises PackagingError in an installation."""
-    root = Path(__file__).resolve().parent.parent
+    """The checkout with the engine's source: the one this package lies in, or the one LITE_RUNTIME_SOURCE names.
+
+    Raises PackagingError in an installation that is told of none.
+    """
+    root = Path(os.environ.get("LITE_RUNTIME_SOURCE") or Path(__file__).resolve().parent.parent)
     if not (root / "CMakeLists.txt").is_file():
         raise PackagingError(
-            "the engine's source is not here: run this in a checkout of the project, "
+            "the engine's source is not here: run this in a checkout of the project, let LITE_RUNTIME_SOURCE name one, "
             "or give --wheels=DIR with the release wheels"
         )
     return root

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
-from support import CORPUS, mindspore_lite_python
+from support import CORPUS, ROOT, mindspore_lite_python
 
 # Programs that tests start import the packages under test, not those of the folder they are started in.
 os.environ.setdefault("PYTHONSAFEPATH", "1")
+# An installed package compiles the engine from here.
+os.environ.setdefault("LITE_RUNTIME_SOURCE", str(ROOT))
 
 _ARM_TOOLS = ("aarch64-linux-gnu-g++", "arm-linux-gnueabihf-g++", "qemu-aarch64", "qemu-arm")
 _JAVA_TOOLS = ("java", "javac", "g++")
@@ -43,8 +48,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the source distribution: $LITE_RUNTIME_DIST, or built now."""
-    from support import ROOT
-
     if "LITE_RUNTIME_DIST" in os.environ:
         return Path(os.environ["LITE_RUNTIME_DIST"])
     folder = tmp_path_factory.mktemp("dist")
@@ -52,3 +55,25 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(build, capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def release_wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function from a platform of packaging_tools.zig to its release wheel: in $LITE_RUNTIME_WHEELS, or built now.
+
+    What was compiled stays in build/wheels: the next time takes seconds. Skips the test where zig is not installed.
+    """
+    from packaging_tools import wheels, zig
+
+    folder = tmp_path_factory.mktemp("wheels")
+
+    @cache
+    def build(name: str) -> Path:
+        if "LITE_RUNTIME_WHEELS" in os.environ:
+            (wheel,) = Path(os.environ["LITE_RUNTIME_WHEELS"]).glob(f"*{zig.PLATFORMS[name].tag}.whl")
+            return wheel
+        if importlib.util.find_spec("ziglang") is None:
+            pytest.skip("zig is not installed: pip install '.[wheels]'")
+        return wheels.build(zig.PLATFORMS[name], zig.source() / "build" / "wheels", folder)
+
+    return build

@@ -16,10 +16,12 @@ import pytest
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("tflite")
 
+from packaged import fetch
 from support import DATA, PACKAGES, assert_close
 from tflite_nets import Case, Const, build, litert
 
 import converter
+import lite_runtime
 from lite_runtime import ArgumentError, ExecutionError, Interpreter, ModelFileError, ModelFormatError, ShapeError
 
 _SCRIPT = Path(__file__).parent / "interpreter_script.py"
@@ -133,6 +135,29 @@ def test_one_script_on_tflite_runtime(name: str, tflite_runtime: str, tmp_path: 
     ours = _run(sys.executable, "lite_runtime", target, CASES[name], tmp_path, PYTHONPATH=str(PACKAGES))
     theirs = _run(tflite_runtime, "tflite_runtime", source, CASES[name], tmp_path)
     _assert_same(ours, theirs)
+
+
+# A float model and an int8 one that remembers earlier runs.
+_REAL = {
+    "face_detection_short_range.tflite": "mediapipe==0.10.14",
+    "hey_jarvis.tflite": "pymicro-wakeword==2.5.0",
+}
+
+
+@pytest.mark.download
+@pytest.mark.parametrize("name", _REAL)
+def test_real_models_side_by_side(name: str, tflite_runtime: str, tmp_path: Path) -> None:
+    """One script, one TFLite model: LiteRT and tflite_runtime run it, we run what we made of it."""
+    source, target = fetch([_REAL[name]], ".tflite", tmp_path) / name, tmp_path / "net.ms"
+    converter.convert(source, target)
+    inputs = []
+    for spec in lite_runtime.load(str(target)).inputs:
+        integers = np.dtype(spec.dtype).kind in "iu"
+        inputs.append(_integers(spec.dtype, *spec.shape) if integers else _random.random(spec.shape, np.float32))
+    case = Case("", inputs)
+    ours = _run(sys.executable, "lite_runtime", target, case, tmp_path, PYTHONPATH=str(PACKAGES))
+    for python, module in ((sys.executable, "ai_edge_litert"), (tflite_runtime, "tflite_runtime")):
+        _assert_same(ours, _run(python, module, source, case, tmp_path))
 
 
 @pytest.fixture

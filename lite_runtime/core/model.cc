@@ -250,10 +250,7 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
   const auto* data = static_cast<const uint8_t*>(bytes);
   if (size < 8) fail(LR_ERROR_FORMAT, "%zu bytes are too few for a .ms model", size);
   if (!schema::MetaGraphBufferHasIdentifier(data)) fail(LR_ERROR_FORMAT, "not a .ms model (no MSL2 identifier)");
-  flatbuffers::Verifier::Options options;
-  options.max_depth = 32;
-  options.max_tables = 8'000'000;
-  flatbuffers::Verifier verifier(data, size, options);
+  flatbuffers::Verifier verifier(data, size, /*max_depth=*/32, /*max_tables=*/8'000'000);
   if (!schema::VerifyMetaGraphBuffer(verifier)) fail(LR_ERROR_FORMAT, "the .ms model is damaged or truncated");
   const schema::MetaGraph& meta = *schema::GetMetaGraph(data);
   if (meta.obfuscate()) fail(LR_ERROR_UNSUPPORTED, "obfuscated .ms models are not offered");

@@ -10,7 +10,7 @@
 namespace flatbuffers {
 
 template <>
-struct IndirectHelper<int64_t, void> {
+struct IndirectHelper<int64_t> {
   typedef int64_t return_type;
   typedef int64_t mutable_return_type;
   static const size_t element_stride = sizeof(int64_t);
