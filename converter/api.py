@@ -18,7 +18,7 @@ from converter.config import EMPTY, Config, Sections, check_config, read_config
 from converter.errors import CheckError, OutputError, SourceFileError, UsageError
 from converter.fmk import FmkType, guess_fmk
 from converter.ir.graph import Model, Value
-from converter.quant import mixing, preprocess, samples
+from converter.quant import mixing, pairs, preprocess, samples
 from converter.quant import recipe as recipes
 from converter.quant.samples import Source as CalibrationSource
 from converter.report import Report, TensorSummary
@@ -133,10 +133,7 @@ def convert(
         results = passes.optimize(model, level, input_format.name, run.tell)
         report.passes = [asdict(result) for result in results]
     with run.stage("export"):
-        if input_data_type != DataType.UNKNOWN:
-            edits.cast_inputs(model, input_data_type)
-        if output_data_type != DataType.UNKNOWN:
-            edits.cast_outputs(model, output_data_type)
+        _cast_ends(model, input_data_type, output_data_type)
         rules = rules or recipes.from_config(settings, model)
         if fp16 and not rules:
             report.notes += edits.store_as_float16(model)
@@ -159,10 +156,18 @@ def convert(
             _check(report, checking.Conversion(str(source), fmk, data, model, load), options)
     if rules:
         with run.stage("quantize"):
+            known = None
+            if quant.is_full(rules) and pairs.has_pairs(model):
+                # Patterns that pairs stand in are found without them.
+                model = load()
+                known = pairs.unwrap(model)
+                with np.errstate(all="ignore"):
+                    passes.optimize(model, level, input_format.name)
+                _cast_ends(model, input_data_type, output_data_type)
             given = samples.read(calibration, model, turns)
             given = given or preprocess.from_config(settings, model, turns or model.channels_last)
             budget, measure = mixing.from_config(settings, model, turns, accuracy)
-            outcome = quant.quantize_and_measure(model, rules, given, budget, measure, run.tell_part)
+            outcome = quant.quantize_and_measure(model, rules, given, budget, measure, run.tell_part, known)
             report.notes += outcome.notes
             report.quantization = outcome.cost.as_dict() if outcome.cost is not None else {}
             if fp16:
@@ -181,6 +186,13 @@ def convert(
     report.outputs = [_summary(value) for value in model.main.outputs]
     report.seconds = sum(report.stages.values())
     return report
+
+
+def _cast_ends(model: Model, inputs: DataType, outputs: DataType) -> None:
+    if inputs != DataType.UNKNOWN:
+        edits.cast_inputs(model, inputs)
+    if outputs != DataType.UNKNOWN:
+        edits.cast_outputs(model, outputs)
 
 
 class _Run:

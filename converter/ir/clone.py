@@ -38,5 +38,8 @@ class Clone:
             self._values[old] = value
         return self._values[old]
 
+    def __contains__(self, original: Value) -> bool:
+        return original in self._values
+
     def __getitem__(self, original: Value) -> Value:
         return self._values[original]

@@ -11,9 +11,10 @@ from converter.ir.graph import Model, Node
 from converter.quant import auto_mixed, dynamic, full, weight
 from converter.quant.auto_mixed import Accuracy, Budget
 from converter.quant.cost import Cost, Ledger, random_samples, runs_on
-from converter.quant.recipe import Rule, plan
+from converter.quant.pairs import Known, were_int8
+from converter.quant.recipe import FULL, WEIGHT, Rule, Settings, plan
 
-__all__ = ["Accuracy", "Budget", "Outcome", "quantize", "quantize_and_measure"]
+__all__ = ["Accuracy", "Budget", "Outcome", "is_full", "quantize", "quantize_and_measure"]
 
 Samples = Sequence[Sequence[np.ndarray]]
 Tell = Callable[[str, int, int], None]
@@ -35,13 +36,17 @@ def _silent(stage: str, done: int, count: int) -> None:
     pass
 
 
+def is_full(rules: Sequence[Rule]) -> bool:
+    return any(rule.settings.algorithm == FULL for rule in rules)
+
+
 def quantize(model: Model, rules: Sequence[Rule], samples: Samples = ()) -> list[str]:
     """Quantises a model in place as the rules say (see ``converter.quant.recipe``). Returns notes for the user.
 
     The model must be optimised and complete: its values' types and shapes are known as far as they can be. ``samples``
     are calibration inputs, an array for each of the model's inputs; they may be gone through several times.
     """
-    return _quantize(model, rules, samples, None, None, _silent)[0]
+    return _quantize(model, rules, samples, None, None, _silent, None)[0]
 
 
 def quantize_and_measure(
@@ -51,30 +56,38 @@ def quantize_and_measure(
     budget: Budget | None = None,
     accuracy: Accuracy | None = None,
     tell: Tell = _silent,
+    known: Known | None = None,
 ) -> Outcome:
     """``quantize``, mixing precisions within a budget where there is one, and says what it cost.
 
-    ``tell`` is called with a stage and how much of it is done. Without samples the cost is measured on random inputs.
+    ``known`` is what is known of a model that was quantised before (see ``converter.quant.pairs``). ``tell`` is called
+    with a stage and how much of it is done. Without samples the cost is measured on random inputs.
     """
     measured, data = samples[:_MEASURED], f"{min(len(samples), _MEASURED)} calibration inputs"
     if not measured:
         measured, data = random_samples(model.main.inputs), "random inputs"
     size = sum(v.data.nbytes for v in model.main.values() if v.data is not None)
     if size > _LARGEST_MEASURED or not runs_on(model, measured):
-        notes = _quantize(model, rules, samples, budget, accuracy, tell)[0]
+        notes = _quantize(model, rules, samples, budget, accuracy, tell, known)[0]
         why = "the model is too large" if size > _LARGEST_MEASURED else "it does not run on random inputs"
         return Outcome([*notes, f"what quantising cost was not measured: {why}"])
     ledger = Ledger(model)
-    notes, outcome, reasons = _quantize(model, rules, samples, budget, accuracy, tell)
+    notes, outcome, reasons = _quantize(model, rules, samples, budget, accuracy, tell, known)
     return Outcome(notes, ledger.cost(measured, data, outcome.ranges, reasons, tell))
 
 
 def _quantize(
-    model: Model, rules: Sequence[Rule], samples: Samples, budget: Budget | None, accuracy: Accuracy | None, tell: Tell
+    model: Model,
+    rules: Sequence[Rule],
+    samples: Samples,
+    budget: Budget | None,
+    accuracy: Accuracy | None,
+    tell: Tell,
+    known: Known | None,
 ) -> tuple[list[str], full.Outcome, dict[Node, str]]:
     planned = plan(model, rules)
     # First, while all is float: its ranges are those of the float model.
-    seen = full.prepare(model, planned, samples, tell)
+    seen = full.prepare(model, planned, samples, tell, known)
     reasons: dict[Node, str] = {}
     notes: list[str] = []
     if budget is not None:
@@ -82,6 +95,10 @@ def _quantize(
         planned, notes = choice.plan, choice.notes
         reasons.update(choice.reasons)
     outcome = full.apply(model, planned, seen) if full.has_products(planned) or budget is None else full.Outcome()
+    if known is not None:
+        kept = Settings(WEIGHT, {"min_quant_weight_channel": 0})
+        left = [n for g in model.graphs for n in g.nodes if n not in outcome.placed.int8 and were_int8(n, known)]
+        planned = {**planned, **dict.fromkeys(left, kept)}
     reasons = {**outcome.placed.reasons, **reasons}
     notes = notes + outcome.notes + weight.apply(model, planned, samples) + dynamic.apply(model, planned)
     return notes, outcome, reasons

@@ -202,7 +202,7 @@ class _Search:
         clone = Clone(self._model)
         copied = {clone.nodes[node]: settings for node, settings in plan.items()}
         if full.has_products(plan):
-            full.apply(clone.model, copied, {clone[value]: seen for value, seen in self._seen.items()})
+            full.apply(clone.model, copied, {clone[value]: found for value, found in self._seen.items()})
         weight.apply(clone.model, copied, self._samples)
         return exporter.export(clone.model)
 

@@ -19,6 +19,7 @@ from converter.quant.full_placement import KINDS, PRODUCT, Placement, candidates
 from converter.quant.full_ranges import Range, choose
 from converter.quant.full_rewrite import Rewriter
 from converter.quant.full_weights import Constants, constants
+from converter.quant.pairs import Known, merged
 from converter.quant.recipe import FULL, Plan
 
 Tell = Callable[[str, int, int], None]
@@ -34,20 +35,28 @@ class Outcome:
 
 
 def prepare(
-    model: Model, plan: Plan, samples: Sequence[Sequence[np.ndarray]], tell: Tell = lambda stage, done, count: None
+    model: Model,
+    plan: Plan,
+    samples: Sequence[Sequence[np.ndarray]],
+    tell: Tell = lambda stage, done, count: None,
+    known: Known | None = None,
 ) -> dict[Value, Statistics]:
     """Runs the model on the samples, and where that is asked for moves scales between its layers, in place.
 
-    Returns what was seen of each value that may become int8. Raises UsageError for samples that do not serve.
+    Returns what was seen of each value that may become int8. Of a model that was quantised before, the ranges ``known``
+    are kept; then there need not be samples. Raises UsageError for samples that do not serve.
     """
     if not any(settings.algorithm == FULL for settings in plan.values()):
         return {}
     chosen = candidates(model, plan)
     if not any(KINDS[node.op] == PRODUCT for node in chosen):
         raise UsageError(f"{model.source}: FULL_QUANT finds no convolution or matrix product among the chosen nodes")
+    if known is not None and known.activations:
+        seen = statistics(model, _values(chosen), samples, tell) if samples else {}
+        return merged(seen, known.statistics(model.main))
     seen = statistics(model, _values(chosen), samples, tell)
     if _move_scales(model, plan, chosen, seen):
-        seen = statistics(model, _values(chosen), samples, tell)
+        seen = statistics(model, _values(candidates(model, plan)), samples, tell)
     return seen
 
 
@@ -91,7 +100,7 @@ def _move_scales(model: Model, plan: Plan, chosen: Sequence[Node], seen: Mapping
 
 
 def _notes(ranges: dict[Value, Range]) -> list[str]:
-    constant = [v.name for v, r in ranges.items() if r.seen.low == r.seen.high]
+    constant = [v.name for v, r in ranges.items() if r.seen.lows and r.seen.low == r.seen.high]
     if not constant:
         return []
     shown = ", ".join(f"'{name}'" for name in constant[:3]) + (" ..." if len(constant) > 3 else "")

@@ -77,7 +77,8 @@ def place(model: Model, plan: Plan, seen: Mapping[Value, Statistics]) -> Placeme
     for node, kind in result.int8.items():
         if kind == PRODUCT and node.op in ("MatMulFusion", "FullConnection"):
             all_int8 = all(reader in result.int8 for reader, _ in node.output.uses) and bool(node.output.uses)
-            if needs_float_result(node) or not all_int8 or graph.is_output(node.output):
+            known = node.output in seen and seen[node.output].finite
+            if needs_float_result(node) or not all_int8 or not known or graph.is_output(node.output):
                 result.gives_floats.add(node)
     _settle(graph, result)
     return result
@@ -133,14 +134,16 @@ def refusal(node: Node, seen: Mapping[Value, Statistics], plan: Plan) -> str:
     reason = _CHECKS[kind](node, plan)
     if reason:
         return reason
-    for value in (*operands(node), *node.outputs):
+    # A matrix product can give floats, so what is not known of its results does not matter.
+    outputs = [] if node.op in ("MatMulFusion", "FullConnection") else node.outputs
+    for value in (*operands(node), *outputs):
         if value.data is not None:
             if not is_plain_weight(value):
                 return f"its constant '{value.name}' is not float32"
             if not np.isfinite(value.data).all():
                 return f"NaN or infinity in the constant '{value.name}'"
         elif value not in seen:
-            return f"'{value.name}' is not float32"
+            return f"the range of '{value.name}' is not known"
         elif not seen[value].finite:
             return f"'{value.name}' was NaN or infinite in calibration"
     return ""

@@ -9,10 +9,23 @@ from converter.importers.mindir.ops import (
     linear,
     norm,
     pool,
+    quantization,
     recurrent,
     reduce,
     resize,
     sequence,
 )
 
-__all__ = ["arrays", "conv3d", "elementwise", "linear", "norm", "pool", "recurrent", "reduce", "resize", "sequence"]
+__all__ = [
+    "arrays",
+    "conv3d",
+    "elementwise",
+    "linear",
+    "norm",
+    "pool",
+    "quantization",
+    "recurrent",
+    "reduce",
+    "resize",
+    "sequence",
+]
