@@ -23,7 +23,7 @@ h1{font-size:22px;margin:0 0 2px;overflow-wrap:anywhere}h2{font-size:16px;margin
 .soft{color:var(--soft)}.files{overflow-wrap:anywhere;margin:0 0 18px}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px}
 .card,section.box{background:var(--paper);border:1px solid var(--line);border-radius:10px}
-.card{padding:14px 16px}.card b{display:block;font-size:22px;font-weight:650;font-variant-numeric:tabular-nums}
+.card{padding:14px 16px}.card b{display:block;font-size:19px;font-weight:650;font-variant-numeric:tabular-nums}
 .card span{color:var(--soft);font-size:12.5px}.track{height:5px;background:var(--line);border-radius:3px;margin-top:9px}
 .track i{display:block;height:5px;border-radius:3px;background:var(--accent)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
@@ -75,7 +75,7 @@ _COLUMNS = (
     ("MACs", "multiply-adds in one run", False),
     ("float us", "least time on one thread", False),
     ("now us", "least time on one thread, as written", False),
-    ("why float", "", True),
+    ("why not int8", "", True),
 )
 
 

@@ -13,6 +13,7 @@ from converter.quant.auto_mixed import Accuracy, Budget
 from converter.quant.cost import Cost, Ledger, random_samples, runs_on
 from converter.quant.pairs import Known, were_int8
 from converter.quant.recipe import FULL, WEIGHT, Rule, Settings, plan
+from lite_runtime.errors import LiteRuntimeError
 
 __all__ = ["Accuracy", "Budget", "Outcome", "is_full", "quantize", "quantize_and_measure"]
 
@@ -73,7 +74,10 @@ def quantize_and_measure(
         return Outcome([*notes, f"what quantising cost was not measured: {why}"])
     ledger = Ledger(model)
     notes, outcome, reasons = _quantize(model, rules, samples, budget, accuracy, tell, known)
-    return Outcome(notes, ledger.cost(measured, data, outcome.ranges, reasons, tell))
+    try:
+        return Outcome(notes, ledger.cost(measured, data, outcome.ranges, reasons, tell))
+    except LiteRuntimeError as error:
+        return Outcome([*notes, f"what quantising cost was not measured: {error}"])
 
 
 def _quantize(

@@ -40,7 +40,7 @@ class Layer:
         bytes_before, bytes_after: of its constants.
         macs: multiply-adds in one run, on the first sample.
         seconds_before, seconds_after: least time of several runs, on the first sample; 0 where another layer does it.
-        reason: why it stayed float, or "".
+        reason: why it does not compute in int8, or "".
     """
 
     name: str
@@ -153,7 +153,7 @@ class Ledger:
             layer = layers[name]
             if name in present:
                 _describe(layer, present[name])
-            if layer.kind == "float":
+            if layer.kind != "int8":
                 layer.reason = reasons.get(node, "")
         errors = self._errors(samples, present, tell)
         for name, error in errors.items():
