@@ -11,8 +11,9 @@ from converter.ir.graph import Model, Node
 from converter.quant import auto_mixed, dynamic, full, weight
 from converter.quant.auto_mixed import Accuracy, Budget
 from converter.quant.cost import Cost, Ledger, random_samples, runs_on
+from converter.quant.full_placement import Placement
 from converter.quant.pairs import Known, were_int8
-from converter.quant.recipe import FULL, WEIGHT, Rule, Settings, plan
+from converter.quant.recipe import FULL, WEIGHT, Plan, Rule, Settings, plan
 from lite_runtime.errors import LiteRuntimeError
 
 __all__ = ["Accuracy", "Budget", "Outcome", "is_full", "quantize", "quantize_and_measure"]
@@ -20,6 +21,8 @@ __all__ = ["Accuracy", "Budget", "Outcome", "is_full", "quantize", "quantize_and
 Samples = Sequence[Sequence[np.ndarray]]
 Tell = Callable[[str, int, int], None]
 
+# Operators without an int8 form that have large weights.
+_STORED = ("Gather", "LSTM", "GRU")
 # Samples that the cost is measured on.
 _MEASURED = 8
 _LARGEST_MEASURED = 1 << 28  # bytes of constants
@@ -99,10 +102,18 @@ def _quantize(
         planned, notes = choice.plan, choice.notes
         reasons.update(choice.reasons)
     outcome = full.apply(model, planned, seen) if full.has_products(planned) or budget is None else full.Outcome()
-    if known is not None:
-        kept = Settings(WEIGHT, {"min_quant_weight_channel": 0})
-        left = [n for g in model.graphs for n in g.nodes if n not in outcome.placed.int8 and were_int8(n, known)]
-        planned = {**planned, **dict.fromkeys(left, kept)}
+    planned = {**planned, **_stored(model, planned, outcome.placed, known)}
     reasons = {**outcome.placed.reasons, **reasons}
     notes = notes + outcome.notes + weight.apply(model, planned, samples) + dynamic.apply(model, planned)
     return notes, outcome, reasons
+
+
+def _stored(model: Model, planned: Plan, placed: Placement, known: Known | None) -> Plan:
+    """The nodes that FULL_QUANT leaves float, but stores as 8 bits: tables, recurrent layers, and what was int8."""
+    result: Plan = {}
+    for node in (n for graph in model.graphs for n in graph.nodes if n not in placed.int8):
+        settings = planned.get(node)
+        is_table = settings is not None and settings.algorithm == FULL and node.op in _STORED
+        if is_table or (known is not None and were_int8(node, known)):
+            result[node] = Settings(WEIGHT, {"min_quant_weight_channel": 0})
+    return result
