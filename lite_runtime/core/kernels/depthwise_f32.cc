@@ -48,12 +48,19 @@ LR_INLINE void window_channels(const DepthwiseF32& d, const float* const* x, con
         }
       }
     }
+    LR_UNROLL
+    for (size_t p = 0; p < kPixels; ++p) {
+      LR_UNROLL
+      for (size_t g = 0; g < kGroups; ++g) settle(acc[p][g]);
+    }
   }
   const vf lo = splat(d.lo), hi = splat(d.hi);
+  const size_t stride = d.y_stride;
+  y += c;
   LR_UNROLL
-  for (size_t p = 0; p < kPixels; ++p) {
+  for (size_t p = 0; p < kPixels; ++p, y += stride) {
     LR_UNROLL
-    for (size_t g = 0; g < kGroups; ++g) store(y + p * d.y_stride + c + g * kLanes, clamp(acc[p][g], lo, hi));
+    for (size_t g = 0; g < kGroups; ++g) store(y + g * kLanes, clamp(acc[p][g], lo, hi));
   }
 }
 

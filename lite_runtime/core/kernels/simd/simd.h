@@ -72,6 +72,12 @@ LR_INLINE vf min_nan(vf a, vf b) { return min(a, b); }
 LR_INLINE vf max_nan(vf a, vf b) { return select(is_nan(a), a, max(a, b)); }
 LR_INLINE vf min_nan(vf a, vf b) { return select(is_nan(a), a, min(a, b)); }
 #endif
+// Has a computed here and not later. Without, clang reorders long unrolled code until its registers do not suffice.
+LR_INLINE void settle([[maybe_unused]] vf& a) {
+#if defined(__aarch64__) && !LR_IS_SCALAR
+  asm volatile("" : "+w"(a.v));
+#endif
+}
 // |a| with the sign of b.
 LR_INLINE vf copysign(vf a, vf b) {
   const vi sign = splat_i(INT32_MIN);
