@@ -355,3 +355,52 @@ def test_bits_out_of_range() -> None:
         recipe.from_recipe([{"algorithm": "FULL_QUANT", "config": {"target_device": "DSP"}}])
     with pytest.raises(ConfigError, match=r"percentile=101: expected a number between 50 and 100"):
         recipe.from_recipe([{"algorithm": "FULL_QUANT", "config": {"percentile": 101}}])
+
+
+_I32 = np.int32
+# Operators that only move values: inputs behind the first, and attributes.
+_MOVING: dict[str, tuple[list[np.ndarray], dict[str, Any]]] = {
+    "Gather": ([np.array([3, 0], _I32), np.array(1, _I32)], {}),
+    "TileFusion": ([np.array([1, 1, 2, 1], _I32)], {}),
+    "DepthToSpace": ([], {"block_size": 2, "format": "NHWC"}),
+    "SpaceToDepth": ([], {"block_size": 2, "format": "NHWC"}),
+    "PadFusion": ([np.array([[0, 0], [1, 0], [0, 2], [0, 0]], _I32)], {"padding_mode": "CONSTANT"}),
+    "SliceFusion": ([np.array([0, 1, 0, 2], _I32), np.array([1, 3, 4, 4], _I32)], {"axes": [0, 1, 2, 3]}),
+    "StridedSlice": ([np.array(v, _I32) for v in ([0, 0, 1, 0], [1, 4, 4, 8], [1, 2, 1, 1])], {}),
+    "Resize": ([np.array([8, 8], _I32)], {"method": "NEAREST", "coordinate_transform_mode": "ASYMMETRIC"}),
+    "MaxPoolFusion": ([], {"kernel_size": [2, 2], "strides": [2, 2], "pad_mode": "VALID"}),
+    "Transpose": ([np.array([0, 2, 1, 3], _I32)], {}),
+}
+_REQUANTIZED: dict[str, tuple[list[np.ndarray], dict[str, Any]]] = {
+    "AvgPoolFusion": ([], {"kernel_size": [2, 2], "strides": [2, 2], "pad_mode": "VALID"}),
+    "ReduceFusion": ([np.array([1, 2], _I32)], {"mode": "ReduceMean", "keep_dims": True}),
+    "Activation": ([], {"activation_type": "HSWISH"}),
+    "Abs": ([], {}),
+}
+
+
+@pytest.mark.parametrize("op", [*_MOVING, *_REQUANTIZED])
+def test_operators_between_two_convolutions(op: str, tmp_path: Path) -> None:
+    """Nothing becomes float in between, and the result is near that of the float model."""
+    constants, attrs = {**_MOVING, **_REQUANTIZED}[op]
+
+    def build(graph: Graph, x: Value) -> Value:
+        y = _conv(graph, x, 8, name="before")
+        inputs = [y, *(graph.constant(f"c{i}", c) for i, c in enumerate(constants))]
+        middle = graph.add(op, inputs, "middle", **attrs).output
+        shapes = {"DepthToSpace": 2, "SpaceToDepth": 32, "SliceFusion": 4}
+        middle.shape = (1, -1, -1, shapes.get(op, 8))
+        weight = graph.constant("w", _f(4, 1, 1, middle.shape[3]))
+        conv = {"kernel_size": [1, 1], "stride": [1, 1], "dilation": [1, 1], "pad_mode": "VALID", "group": 1}
+        return graph.add("Conv2DFusion", [middle, weight], "after", **conv).output
+
+    samples = [[_f(1, 4, 4, 3, seed=i)] for i in range(4)]
+    expected = _run(_model(build, (1, 4, 4, 3)), samples[0][0], tmp_path)[0]
+    model = _model(build, (1, 4, 4, 3))
+    quantize(model, _rules(), samples)
+    kinds = [n.op for n in model.main.nodes]
+    assert kinds == ["QuantDTypeCast", "Conv2DFusion", op, "Conv2DFusion", "QuantDTypeCast"]
+    same = model.main.nodes[2].output.quant == model.main.nodes[2].inputs[0].quant
+    assert same == (op in _MOVING)
+    found = _run(model, samples[0][0], tmp_path)[0]
+    assert np.linalg.norm(found - expected) <= 0.03 * np.linalg.norm(expected)
