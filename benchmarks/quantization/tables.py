@@ -24,6 +24,7 @@ import text_recognition
 
 import converter
 import lite_runtime
+from converter.errors import UnsupportedError
 from converter.report import Report
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -69,7 +70,11 @@ def measure(
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, config in [("float32", {}), *settings]:
-            target, report = converted(source, config, Path(folder), **(options if config else {}))
+            try:
+                target, report = converted(source, config, Path(folder), **(options if config else {}))
+            except UnsupportedError as error:
+                print(f"  {name}: not in this build ({error})", flush=True)
+                continue
             part = report.quantization["totals"]["int8_part"] if report.quantization else 0.0
             rows.append(Row(name, report.bytes_after, part, test(target)))
             print(f"  {name}: {report.bytes_after} bytes, {', '.join(rows[-1].cells)}", flush=True)

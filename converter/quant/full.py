@@ -24,6 +24,9 @@ from converter.quant.recipe import FULL, Plan
 
 Tell = Callable[[str, int, int], None]
 
+# With less than so many calibration inputs the user is warned.
+_FEW = 8
+
 
 @dataclass
 class Outcome:
@@ -100,8 +103,12 @@ def _move_scales(model: Model, plan: Plan, chosen: Sequence[Node], seen: Mapping
 
 
 def _notes(ranges: dict[Value, Range]) -> list[str]:
+    notes = []
+    count = max((len(r.seen.lows) for r in ranges.values() if r.seen.counts.any()), default=_FEW)
+    if count < _FEW:
+        notes.append(f"only {count} calibration input(s): other inputs may leave the ranges found, and be clipped")
     constant = [v.name for v, r in ranges.items() if r.seen.lows and r.seen.low == r.seen.high]
-    if not constant:
-        return []
-    shown = ", ".join(f"'{name}'" for name in constant[:3]) + (" ..." if len(constant) > 3 else "")
-    return [f"always the same value in calibration, so of unknown range: {shown}"]
+    if constant:
+        shown = ", ".join(f"'{name}'" for name in constant[:3]) + (" ..." if len(constant) > 3 else "")
+        notes.append(f"always the same value in calibration, so of unknown range: {shown}")
+    return notes
