@@ -101,7 +101,8 @@ void Conv2D::run_gemm(Node& node) const {
   float* y = node.out[0]->as<float>();
   const float* weights = weights_.get(node, [&](float* packed) { pack_gemm(node, packed); });
   const float** pointers = Workspace::at<const float*>(node, pointers_);
-  const auto operands = [&](int64_t g) { return std::pair(weights + g * gemm_.packed_floats(), y + g * gemm_.n); };
+  const int64_t packed_floats = gemm_.packed_floats();
+  const auto operands = [&](int64_t g) { return std::pair(weights + g * packed_floats, y + g * gemm_.n); };
   const auto stride = static_cast<size_t>(conv_.out_channels);
   if (conv_.pointwise()) {
     const int64_t channels = conv_.window.channels;

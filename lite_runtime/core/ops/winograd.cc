@@ -100,12 +100,11 @@ void Winograd::run(const Node& node, const Epilogue& epilogue) const {
     const int64_t count = std::min(per_round_, tiles - first);
     transform_input(node, first, count, inputs);
     const GemmShape shape = product(count);
+    const int64_t packed_floats = shape.packed_floats();
     GemmTiles(shape, node.pool->threads())
         .run(
             node, Epilogue(), static_cast<size_t>(n), pointers,
-            [&](int64_t point) {
-              return std::pair(weights + point * shape.packed_floats(), products + point * count * n);
-            },
+            [&](int64_t point) { return std::pair(weights + point * packed_floats, products + point * count * n); },
             [&](int64_t point, int64_t row, size_t rows, const float** a) {
               const float* from = inputs + (point * count + row) * k;
               for (size_t r = 0; r < rows; ++r, from += k) a[r] = from;
