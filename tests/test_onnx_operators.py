@@ -528,6 +528,15 @@ def test_layers_of_constants(case: Case, tmp_path: Path) -> None:
         assert_close(actual, expected, 1e-5)
 
 
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_expanding_an_open_length(count: int, tmp_path: Path) -> None:
+    case = Case("expand", [node("Expand", "x", "s")], {"x": floats(2, 1)}, {"s": np.array([1, 3])})
+    case.dynamic = {"x": (0,)}
+    _, session = converted(case.save(tmp_path))
+    x = floats(count, 1)
+    assert_close(run(session, [x])[0], np.broadcast_to(x, (count, 3)), 0)
+
+
 def test_empty_tensors_keep_their_shape(tmp_path: Path) -> None:
     """Where a Transpose that moves ones alone could be a Reshape."""
     x = np.zeros((7, 1, 8, 0), F32)

@@ -48,6 +48,7 @@ class Graph:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     inputs: dict[str, np.ndarray] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
+    open: dict[str, list[int]] = field(default_factory=dict)
 
     def name(self, prefix: str) -> str:
         return f"{prefix}{len(self.values) + len(self.constants)}"
@@ -173,7 +174,8 @@ class Graph:
         for name, array in self.inputs.items():
             shape: list[Any] = list(array.shape)
             if self.rng.random() < 0.35:
-                shape = [f"{name}_{i}" if self.rng.random() < 0.5 else n for i, n in enumerate(shape)]
+                self.open[name] = [i for i in range(array.ndim) if self.rng.random() < 0.5]
+                shape = [f"{name}_{i}" if i in self.open[name] else n for i, n in enumerate(shape)]
             inputs.append(helper.make_tensor_value_info(name, _element(array), shape))
         constants = [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
         outputs = [onnx.ValueInfoProto(name=name) for name in self.outputs()]
@@ -181,6 +183,14 @@ class Graph:
         domains = {node.domain for node in self.nodes} - {""}
         imports = [helper.make_opsetid("", self.opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
         return helper.make_model(graph, opset_imports=imports, ir_version=_IR_VERSION)
+
+    def longer_inputs(self) -> dict[str, np.ndarray]:
+        """The inputs with their open dimensions, those of ``model``, twice as long."""
+        found = dict(self.inputs)
+        for name, axes in self.open.items():
+            for axis in axes:
+                found[name] = np.concatenate([found[name], found[name]], axis)
+        return found
 
 
 def _element(array: np.ndarray) -> int:

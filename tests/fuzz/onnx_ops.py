@@ -365,7 +365,7 @@ def pad(g: Graph) -> None:
     x = g.pick("fi", range(1, 5)) if g.opset >= 11 else g.pick("f", range(1, 5))
     mode = g.rng.choice(["constant", "constant", "reflect", "edge", *(["wrap"] if g.opset >= 19 else [])])
     rank = x.array.ndim
-    pads = [g.rng.randint(0 if mode != "constant" else -1, 2) for _ in range(2 * rank)]
+    pads = [g.rng.randint(0 if mode != "constant" or 0 in x.array.shape else -1, 2) for _ in range(2 * rank)]
     low = min((n for n in x.array.shape), default=0)
     if mode != "constant":
         pads = [min(p, max(low - 1, 0)) for p in pads]

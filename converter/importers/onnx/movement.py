@@ -181,8 +181,9 @@ def expand(b: Builder, x: Value, shape: Value) -> Value:
     own, target_shape = (
         b.concat([[1] * (wide - n), v]) if n < wide else v for n, v in ((rank, b.shape_of(x)), (length, b.int32(shape)))
     )
-    # The larger of two lengths, one of which is 1 where they differ.
-    return b.op("BroadcastTo", x, b.op("Maximum", own, target_shape))
+    # The larger of two lengths, one of which is 1 where they differ; or none at all.
+    some = b.op("Minimum", b.op("Minimum", own, target_shape), 1)
+    return b.op("BroadcastTo", x, b.op("MulFusion", b.op("Maximum", own, target_shape), some))
 
 
 @onnx_op("DepthToSpace")
