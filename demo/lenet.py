@@ -1,7 +1,7 @@
 """Converts a trained digit network, runs it on 1000 test digits and shows what came out.
 
 The network learned 5000 MNIST digits in MindSpore 2.10, which exported it as MindIR. Everything is written to
-demo_output/: the .ms model and digits.png.
+demo_output/: the .ms model, digits.png and a digit of each kind in digits/.
 """
 
 from __future__ import annotations
@@ -60,6 +60,16 @@ def save_picture(path: Path, images: np.ndarray, said: np.ndarray, truth: np.nda
     sheet.save(path)
 
 
+def save_digits(folder: Path, images: np.ndarray, truth: np.ndarray) -> None:
+    """The first digit of each kind, white on black as the network takes it: 0.png to 9.png, and labels.txt."""
+    folder.mkdir(exist_ok=True)
+    kinds = range(10)
+    for kind in kinds:
+        digit = images[np.flatnonzero(truth == kind)[0]]
+        Image.fromarray((255 * grey(digit)).round().astype(np.uint8)).save(folder / f"{kind}.png")
+    (folder / "labels.txt").write_text("".join(f"{kind}\n" for kind in kinds))
+
+
 def main() -> None:
     console = Console()
     OUTPUT.mkdir(exist_ok=True)
@@ -98,6 +108,7 @@ def main() -> None:
         console.print(terminal_picture(images[part], said[part], labels[part]), soft_wrap=True)
     sheet = np.concatenate([np.arange(40 - len(wrong[:8])), wrong[:8]])
     save_picture(OUTPUT / "digits.png", images[sheet], said[sheet], labels[sheet])
+    save_digits(OUTPUT / "digits", images, labels)
     console.print(f"\n{OUTPUT.name}/digits.png shows {len(sheet)} digits, the last {len(wrong[:8])} are misread ones.")
 
 

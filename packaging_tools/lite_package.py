@@ -20,7 +20,7 @@ from packaging_tools.errors import PackagingError
 from packaging_tools.output import new_folder
 
 # Loaded only when asked for.
-TARGETS = {"raspberrypi": "packaging_tools.raspberrypi"}
+TARGETS = {"android": "packaging_tools.android", "raspberrypi": "packaging_tools.raspberrypi"}
 
 
 @dataclass(frozen=True)

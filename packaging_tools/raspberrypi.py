@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import lite_runtime
-from packaging_tools import deb, pi_gen, runtime
+from packaging_tools import classification, deb, pi_gen, runtime
 from packaging_tools.archives import Entry
 from packaging_tools.errors import PackagingError
 from packaging_tools.lite_package import Request
@@ -28,22 +28,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _MAINTAINER = "lite-runtime <lite-runtime@localhost>"
 
 
-def _three(text: str) -> list[float]:
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) not in (1, 3):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither one number nor three with commas between")
-    return values
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="name of the Debian package (lite- and the first model's name)")
-    parser.add_argument("--labels", type=Path, help="text file with the name of each class on a line of its own")
-    parser.add_argument("--example", action="append", type=Path, default=[], help="a picture to bring; several times")
-    parser.add_argument("--mean", type=_three, default=[0.485, 0.456, 0.406], help="of the pixels, from 0 to 1")
-    parser.add_argument("--std", type=_three, default=[0.229, 0.224, 0.225], help="of the pixels")
+    classification.add_options(parser)
     parser.add_argument("--service", action="store_true", help="start the service at boot")
     parser.add_argument("--arch", choices=sorted(ARCHITECTURES), action="append", help="only for these; several times")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from java import LIBRARY, STUBS, build_glue, compile_java, jar, output_of, run_junit, sources
+from small_models import given_back
 from support import DATA, ROOT, channels_last, recorded
 from test_runtime_api import sum_model
 
@@ -52,16 +53,6 @@ def _unsupported() -> bytes:
     return bytes(exporter.export(Model([graph], "unsupported")))
 
 
-def _int8() -> bytes:
-    graph = Graph("main")
-    x = graph.add_input("x", lite_runtime.DataType.INT8, (4,))
-    x.quant = [QuantParam(0.25, -7)]
-    shape = graph.constant("shape", np.array([2, 2], np.int32))
-    graph.outputs = [graph.add("Reshape", [x, shape], "y").output]
-    graph.outputs[0].quant = x.quant
-    return bytes(exporter.export(Model([graph], "int8")))
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What TestData.java reads."""
@@ -75,7 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "strange_name": _renamed(_named("abcdefg"), b"abcdefg", "\U0001f600\u00e9".encode() + b"\xff"),
         "gather": _gather(),
         "unsupported": _unsupported(),
-        "int8": _int8(),
+        "int8": given_back(lite_runtime.DataType.INT8, (4,), QuantParam(0.25, -7)),
         "cut": (DATA / "ms" / "cnn.ms").read_bytes()[:5000],
         "empty": b"",
     }
