@@ -58,7 +58,12 @@ def lenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def compiled(lenet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What lite_package writes where it finds an NDK. The NDK is a stand-in: zig and musl for clang and bionic."""
+    """What lite_package writes where it finds an NDK: $LITE_RUNTIME_ANDROID, or built now, which takes minutes.
+
+    The NDK is a stand-in: zig and musl for clang and bionic.
+    """
+    if "LITE_RUNTIME_ANDROID" in os.environ:
+        return Path(os.environ["LITE_RUNTIME_ANDROID"])
     pytest.importorskip("ziglang", reason="zig is not installed: pip install 'lite-runtime[wheels]'")
     folder = tmp_path_factory.mktemp("compiled")
     toolchain = folder / "ndk" / "build" / "cmake" / "android.toolchain.cmake"

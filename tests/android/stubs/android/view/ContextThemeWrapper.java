@@ -1,23 +1,6 @@
 package android.view;
 
-import android.content.ContentResolver;
-import android.content.Context;
-import android.content.res.AssetManager;
+import android.content.ContextWrapper;
 
 /** Stands in for Android's where there is none, for the compiler alone. */
-public class ContextThemeWrapper extends Context {
-  @Override
-  public AssetManager getAssets() {
-    throw new UnsupportedOperationException();
-  }
-
-  @Override
-  public ContentResolver getContentResolver() {
-    throw new UnsupportedOperationException();
-  }
-
-  @Override
-  public Context getApplicationContext() {
-    throw new UnsupportedOperationException();
-  }
-}
+public class ContextThemeWrapper extends ContextWrapper {}
