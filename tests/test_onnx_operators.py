@@ -294,6 +294,7 @@ def activations() -> list[Case]:
         single("Acos", unit),
         single("Atanh", unit),
         single("Acosh", np.abs(x) + 1),
+        single("Asinh", np.array([1e-30, -1e-4, 3.0, -1e10, 1e25, -1e38], F32), label="of any size"),
         single("LeakyRelu", x, alpha=0.3),
         single("Elu", x, alpha=0.7),
         single("Celu", x, alpha=1.3),

@@ -42,10 +42,12 @@ def sinh(b: Builder, x: Value) -> Value:
 
 @onnx_op("Asinh")
 def asinh(b: Builder, x: Value) -> Value:
-    """sign(x) log1p(|x| + x² / (1 + sqrt(x² + 1)))."""
-    square = b.op("Square", x)
-    root = b.op("Sqrt", b.op("AddFusion", square, 1.0))
-    magnitude = b.op("AddFusion", b.op("Abs", x), b.op("DivFusion", square, b.op("AddFusion", root, 1.0)))
+    """sign(x) log1p(|x| + |x| (|x| / (1 + sqrt(x² + 1)))); the ratio is 1 long before the square is infinite."""
+    size = b.op("Abs", x)
+    limited = b.op("Minimum", size, 1e18)
+    root = b.op("Sqrt", b.op("AddFusion", b.op("Square", limited), 1.0))
+    ratio = b.op("DivFusion", limited, b.op("AddFusion", root, 1.0))
+    magnitude = b.op("AddFusion", size, b.op("MulFusion", size, ratio))
     return b.op("MulFusion", sign(b, x), b.op("Log1p", magnitude))
 
 
