@@ -176,7 +176,14 @@ SECTIONS: Mapping[str, Section] = {
         },
     ),
     # ALWC: activations by layer, weights by channel.
-    "dynamic_quant_param": Section({"quant_strategy": Key(Choice(("ALWC", "ACWL")), "ALWC", only="ALWC")}),
+    "dynamic_quant_param": Section(
+        {
+            "quant_strategy": Key(Choice(("ALWC", "ACWL")), "ALWC", only="ALWC"),
+            # Ours, as in full_quant_param.
+            "enable_smooth_shift": _NO,
+            "smooth_alpha": Key(Real(0, 1), 0.5),
+        }
+    ),
     "transform_quant_param": Section(
         {"export_precision_mode": Key(Choice(("QUANT", "FLOAT32")), "QUANT", only="QUANT")}
     ),

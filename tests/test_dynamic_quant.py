@@ -117,3 +117,18 @@ def test_products_of_activations_stay_float(tmp_path: Path) -> None:
     assert kinds == {("QUANT_DYNAMIC", True), ("QUANT_NONE", False)}
     gather = next(n for n in nodes if n.op == "Gather")
     assert gather.inputs[0].dtype == DataType.INT8
+
+
+def test_smoothing_helps_channels_of_very_different_sizes(tmp_path: Path) -> None:
+    random = np.random.default_rng(11)
+    x = random.standard_normal((3, 40)).astype(np.float32)
+    x[:, 7] *= 60
+    weight = random.standard_normal((40, 24)).astype(np.float32)
+    weight[7] /= 40
+    errors = {}
+    for on in (False, True):
+        model = _dense("MatMulFusion", weight, np.zeros(24, np.float32))
+        quantize(model, _rules(enable_smooth_shift=on), [[x]])
+        write(tmp_path / "dense.ms", export(model))
+        errors[on] = np.linalg.norm(run_ms(tmp_path / "dense.ms", [x])[0] - x @ weight)
+    assert errors[True] < 0.25 * errors[False]

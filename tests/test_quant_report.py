@@ -216,3 +216,13 @@ def test_a_budget_without_a_quantisation(tmp_path: Path) -> None:
         _convert(tmp_path, {"auto_mixed_precision": {"enable": "true", "min_snr": "20"}})
     with pytest.raises(UsageError, match="needs calibration inputs"):
         converter.convert(_LENET, tmp_path / "net.ms", config=_mixed(min_snr="20"), check=False)
+
+
+def test_dynamic_quantisation_within_a_budget(tmp_path: Path) -> None:
+    common = {"quant_type": "DYNAMIC_QUANT"}
+    found = []
+    for wanted in ("20", "150"):
+        budget = {"enable": "true", "objective": "SIZE", "min_snr": wanted}
+        report = _convert(tmp_path, {"common_quant_param": common, "auto_mixed_precision": budget})
+        found.append(_kinds(report).count("int8"))
+    assert found == [3, 0]

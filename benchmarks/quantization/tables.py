@@ -159,8 +159,16 @@ def sentences(options: argparse.Namespace) -> str:
         ("WEIGHT_QUANT, 8 bits", weights(8)),
         ("WEIGHT_QUANT, 4 bits, MSE", weights(4, quant_strategy="MSE")),
         *((f"WEIGHT_QUANT, 4 bits in blocks of {n}", weights(4, block_size=str(n))) for n in (32, 64, 128)),
-        ("WEIGHT_QUANT, 4 bits in blocks of 64, GPTQ", weights(4, block_size="64", quant_strategy="GPTQ")),
+        *(
+            (f"WEIGHT_QUANT, 4 bits in blocks of {n}, GPTQ", weights(4, block_size=n, quant_strategy="GPTQ"))
+            for n in ("32", "64")
+        ),
+        (
+            "WEIGHT_QUANT, 4 bits in blocks of 32 with zero points, GPTQ",
+            weights(4, block_size="32", quant_strategy="GPTQ", block_symmetric="false"),
+        ),
         ("DYNAMIC_QUANT", DYNAMIC),
+        ("DYNAMIC_QUANT, smooth shift", {**DYNAMIC, "dynamic_quant_param": {"enable_smooth_shift": "true"}}),
         ("FULL_QUANT, MAX_MIN", full()),
         ("FULL_QUANT, MAX_MIN, smooth shift", full(enable_smooth_shift="true")),
     ]

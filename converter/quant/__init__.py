@@ -95,6 +95,7 @@ def _quantize(
     planned = plan(model, rules)
     # First, while all is float: its ranges are those of the float model.
     seen = full.prepare(model, planned, samples, tell, known)
+    dynamic.prepare(model, planned, samples, tell)
     reasons: dict[Node, str] = {}
     notes: list[str] = []
     if budget is not None:

@@ -18,11 +18,11 @@ from converter import exporter
 from converter.errors import UsageError
 from converter.ir.clone import Clone
 from converter.ir.graph import Model, Node, Value
-from converter.quant import full, weight
+from converter.quant import dynamic, full, weight
 from converter.quant.calibration import Statistics
 from converter.quant.cost import Error, timed
 from converter.quant.full_placement import KINDS, PRODUCT, refusal
-from converter.quant.recipe import FULL, WEIGHT, Plan, Settings
+from converter.quant.recipe import DYNAMIC, FULL, WEIGHT, Plan, Settings
 from lite_runtime import _native
 
 Samples = Sequence[Sequence[np.ndarray]]
@@ -142,6 +142,9 @@ class _Search:
                 if by_size and weight.weight_inputs(node):
                     options.append(_Option("8-bit weights", _weights_only(settings, 8), 1.01 * size))
                 found[node] = [*options, _Option("float", None, 4.0 * size)]
+            elif settings.algorithm == DYNAMIC and dynamic.is_product(node):
+                size = _elements(node)
+                found[node] = [_Option("int8", settings, float(size)), _Option("float", None, 4.0 * size)]
             elif settings.algorithm == WEIGHT and weight.weight_inputs(node):
                 size = _elements(node)
                 options = [
@@ -204,6 +207,7 @@ class _Search:
         if full.has_products(plan):
             full.apply(clone.model, copied, {clone[value]: found for value, found in self._seen.items()})
         weight.apply(clone.model, copied, self._samples)
+        dynamic.apply(clone.model, copied)
         return exporter.export(clone.model)
 
     def _noise(self, data: memoryview) -> float:

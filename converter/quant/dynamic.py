@@ -7,17 +7,31 @@ factors, such as attention probabilities, lose most by one scale for all, and th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from converter.ir.graph import Graph, Model, Node, QuantParam, Value
 from converter.quant import weight
+from converter.quant.calibration import statistics
+from converter.quant.channel_scales import smooth
 from converter.quant.recipe import DYNAMIC, WEIGHT, Plan, Settings
 from lite_runtime.types import DataType
+
+Tell = Callable[[str, int, int], None]
 
 _PRODUCTS = ("MatMulFusion", "FullConnection")
 _STORED = ("Gather", "LSTM", "GRU")
 _GREATEST = 127
 _LEAST_SCALE = float(np.finfo(np.float32).tiny)
+
+
+def prepare(model: Model, plan: Plan, samples: Sequence[Sequence[np.ndarray]], tell: Tell) -> None:
+    """Smooths what the products read, where that is asked for, in place. Raises UsageError without samples."""
+    chosen = {n: s for n, s in plan.items() if s.algorithm == DYNAMIC and n in model.main.nodes and n.op in _PRODUCTS}
+    alphas = {n: s["smooth_alpha"] for n, s in chosen.items() if s["enable_smooth_shift"] and _multiplies_weights(n)}
+    if alphas:
+        smooth(model.main, alphas, statistics(model, list(dict.fromkeys(n.inputs[0] for n in alphas)), samples, tell))
 
 
 def apply(model: Model, plan: Plan) -> list[str]:
@@ -42,6 +56,11 @@ def apply(model: Model, plan: Plan) -> list[str]:
         if node.op in _STORED
     }
     return [*notes.lines(), *weight.apply(model, stored)]
+
+
+def is_product(node: Node) -> bool:
+    """Whether the node can multiply in int8: a product of an activation with a constant weight."""
+    return node.op in _PRODUCTS and _multiplies_weights(node)
 
 
 def _multiplies_weights(node: Node) -> bool:
