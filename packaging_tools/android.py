@@ -47,6 +47,8 @@ def package(request: Request) -> list[str]:
     args = request.arguments
     if args.wheels:
         raise PackagingError("--wheels is of no use for --target=android: the wheels are for Linux")
+    if getattr(args, "ops_from", None):
+        raise PackagingError("--ops-from is not offered for --target=android: its library has all operators")
     if args.abi and not (args.ndk or args.runner):
         raise PackagingError("--abi: nothing is compiled without --ndk (or ANDROID_NDK_HOME) and without --runner")
     if args.ndk:
