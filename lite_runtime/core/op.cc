@@ -70,8 +70,7 @@ bool lacks_quantized_op(const NodeDef& node, const Model& model) {
   return is_quantized(node, model) && std::find(std::begin(left_out), end, node.primitive) != end;
 }
 Absence absence() {
-  return {"that this library, made for " LR_SELECTION ", leaves out",
-          ". Make it again with this model too: lite_package --ops-from=" LR_SELECTION ",THIS.ms"};
+  return {"that this library, made for " LR_SELECTION ", leaves out", ". Make it again for this model too"};
 }
 #else
 bool lacks_quantized_op(const NodeDef&, const Model&) { return false; }

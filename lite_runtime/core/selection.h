@@ -1,7 +1,8 @@
-// Which operators and kernels this build has: all of them, unless CMake was given LITE_RUNTIME_SELECTION, the folder
-// that lite_package --ops-from fills. Its selected.h says 0 or 1 of each primitive (LR_SELECTED_OP_...), of its form
-// for quantised integers (LR_SELECTED_QUANTIZED_...) and of each kernel by the name lr_kernel_name gives
-// (LR_SELECTED_KERNEL_...), and in words what the selection was made for.
+// Which operators and kernels this build has: all of them, unless CMake was given LITE_RUNTIME_SELECTION, a folder with
+// selected.cmake, which sets OPS to the sources of the operators, and selected.h. This says 0 or 1 of each primitive
+// (LR_SELECTED_OP_...), of its form for quantised integers (LR_SELECTED_QUANTIZED_...) and of each kernel by the name
+// lr_kernel_name gives (LR_SELECTED_KERNEL_...); it lists the primitives whose form for integers is left out
+// (LR_LEFT_OUT_QUANTIZED) and names the models it was made for (LR_SELECTION). Nothing writes such a folder yet.
 #pragma once
 
 #ifdef LR_SELECTED

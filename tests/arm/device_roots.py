@@ -14,7 +14,7 @@ import pytest
 from support import ROOT
 
 SUITE = "bookworm"
-PACKAGES = ("python3", "python3-numpy", "musl")
+PACKAGES = ("python3", "python3-numpy")
 QEMU = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}
 TRIPLES = {"arm64": "aarch64-linux-gnu", "armhf": "arm-linux-gnueabihf"}
 _FOLDER = Path(os.environ.get("LITE_RUNTIME_ROOTS", ROOT / "build" / "roots"))

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from device_roots import QEMU, python, unpacked
+from device_roots import python, unpacked
 from support import CORPUS, DATA, ROOT, assert_close
 
 import converter
 import lite_runtime
-from packaging_tools import wheels, zig
 from packaging_tools.zig import PLATFORMS
 
 pytestmark = [pytest.mark.arm, pytest.mark.download]
@@ -125,41 +123,3 @@ def test_console_script(installed: Callable[[str], Path]) -> None:
     script = packages / "bin" / "lite_runtime"
     printed = _output([*python("arm64", "cortex-a72", packages), str(script), "doctor"])
     assert "\ntier          neon: the best this CPU can run; it cannot run " in printed
-
-
-def test_the_same_bytes_again(release_wheel: Callable[[str], Path], tmp_path: Path) -> None:
-    """Built from nothing, in another folder."""
-    first = release_wheel("manylinux-armv7l")
-    again = wheels.build(PLATFORMS["manylinux-armv7l"], tmp_path / "work", tmp_path)
-    assert again.name == first.name
-    assert again.read_bytes() == first.read_bytes()
-
-
-def _musl_loader(machine: str) -> list[str]:
-    """A command that runs a program with Debian's musl."""
-    if machine == "aarch64":
-        root = unpacked("arm64")
-        return [QEMU["arm64"], "-L", str(root), str(root / "lib/ld-musl-aarch64.so.1")]
-    if not Path("/lib/ld-musl-x86_64.so.1").exists():
-        pytest.skip("musl is not installed")
-    return ["/lib/ld-musl-x86_64.so.1"]
-
-
-@pytest.mark.parametrize("machine", ["aarch64", "x86_64"])
-def test_musl(release_wheel: Callable[[str], Path], machine: str, tmp_path: Path) -> None:
-    """A C program that opens the wheel's library computes what this machine does."""
-    loader = _musl_loader(machine)
-    with zipfile.ZipFile(release_wheel(f"musllinux-{machine}")) as archive:
-        library = archive.extract(f"lite_runtime/{zig.LIBRARY}", tmp_path)
-    program, include = tmp_path / "run_model", ROOT / "lite_runtime" / "core" / "include"
-    source = ROOT / "tests" / "arm" / "run_model.c"
-    target = ["-target", f"{machine}-linux-musl", "-dynamic"]
-    zig.run([zig.compiler(), "cc", *target, f"-I{include}", source, "-o", program], tmp_path)
-    model, x_file, y_file = DATA / "ms" / "cnn.ms", tmp_path / "x.bin", tmp_path / "y.bin"
-    run = lite_runtime.load(str(model))
-    x = np.random.default_rng(3).standard_normal(run.inputs[0].shape).astype(np.float32)
-    x.tofile(x_file)
-    command = [*loader, str(program), library, str(model), str(x_file), str(y_file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert_close(np.fromfile(y_file, np.float32), run(x).ravel())
