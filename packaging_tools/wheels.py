@@ -1,7 +1,8 @@
 """Release wheels of every platform and the source distribution: ``python -m packaging_tools.wheels --output=DIR``.
 
-All wheels are compiled with zig, whatever machine this is, and packed in bytes that depend on their contents alone. Each
-is checked before it is written (``check``). Exit code 0; 1 when something cannot be built or breaks a promise; 2 for a wrong flag.
+All wheels are compiled with zig, whatever machine this is, and packed in bytes that depend on their contents alone.
+Each is checked before it is written (``check``). Exit code 0; 1 when something cannot be built or breaks a promise;
+2 for a wrong flag.
 """
 
 from __future__ import annotations
