@@ -59,12 +59,12 @@ def mean_ratio(results: Results, count: str, clock: str, statistic: str, other: 
 
 
 def peak_share(results: Results, variant: str, count: str) -> float | None:
-    """Our multiply-adds a second in the quickest run, as a part of the machine's measured peak."""
+    """Our multiply-adds a second of CPU time in the quickest run, as a part of a core's measured peak."""
     network = results["networks"][variant]
     ours, peak = network["threads"].get(count, {}).get(OURS), results["peak_gflops"].get(count)
     if ours is None or not peak or not network.get("gflop"):
         return None
-    return float(network["gflop"] / (ours["wall"]["min"] / 1e3) / peak)
+    return float(network["gflop"] / (ours["cpu"]["min"] / 1e3) / (peak / int(count)))
 
 
 def speed_up(results: Results, variant: str) -> float | None:
