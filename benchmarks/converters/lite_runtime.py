@@ -1,4 +1,4 @@
-"""ONNX to .ms with this project's converter; int8 by its FULL_QUANT, calibrated with the inputs of the other engines."""
+"""ONNX to .ms with this project's converter; int8 by its FULL_QUANT, calibrated with the same inputs as the others."""
 
 from __future__ import annotations
 
