@@ -198,13 +198,20 @@ void Frame::compute_now(Step& step) {
   for (Tensor* t : step.node.out) t->known = true;
 }
 
-// Lets operators do the element-wise operator that follows them while their results are in the cache.
-void Frame::absorb_elementwise() {
-  std::vector<size_t> reads(slots_.size()), producer(slots_.size(), steps_.size());
+// How many steps and outputs of the graph read each slot.
+std::vector<size_t> Frame::count_reads() const {
+  std::vector<size_t> reads(slots_.size());
   for (const Step& step : steps_) {
     for (uint32_t i : step.in) ++reads[i];
   }
   for (uint32_t i : graph_->outputs) ++reads[local(i)];
+  return reads;
+}
+
+// Lets operators do the element-wise operator that follows them while their results are in the cache.
+void Frame::absorb_elementwise() {
+  const std::vector<size_t> reads = count_reads();
+  std::vector<size_t> producer(slots_.size(), steps_.size());
   for (size_t s = 0; s < steps_.size(); ++s) {
     Step& step = steps_[s];
     Elementwise what;
@@ -296,11 +303,15 @@ void Frame::prepare(Step& step) {
 void Frame::prepare_and_lay_out() {
   const size_t end = steps_.size();
   Arena arena(slots_.size());
-  for (size_t s = 0; s < end; ++s) {
+  for (Step& step : steps_) {
+    if (!step.at_run_time && !step.done) guarded(step, [&] { prepare(step); });
+  }
+  find_chains();
+  for (const Step& step : steps_) {
     // A closure may be called anywhere later, so what it captures stays.
-    for (uint32_t i : steps_[s].in)
-      arena.last_use[i] = steps_[s].kind == Kind::kPartial ? end : std::max(arena.last_use[i], s);
-    for (uint32_t i : steps_[s].out) arena.last_use[i] = std::max(arena.last_use[i], s);
+    for (uint32_t i : step.in)
+      arena.last_use[i] = step.kind == Kind::kPartial ? end : std::max(arena.last_use[i], step.last);
+    for (uint32_t i : step.out) arena.last_use[i] = std::max(arena.last_use[i], step.last);
   }
   for (uint32_t i : graph_->outputs) arena.last_use[local(i)] = end;
   for (uint32_t i : graph_->inputs) {
@@ -311,7 +322,6 @@ void Frame::prepare_and_lay_out() {
   for (size_t s = 0; s < end; ++s) {
     Step& step = steps_[s];
     if (step.at_run_time || step.done) continue;
-    guarded(step, [&] { prepare(step); });
     for (size_t k = 0; k < step.out.size(); ++k) {
       const uint32_t out = step.out[k];
       const size_t last = arena.last_use[out];
@@ -330,10 +340,10 @@ void Frame::prepare_and_lay_out() {
         if (fits && (is_view || (uses == 1 && arena.dies_at(in, s)))) block = arena.join(in, last);
         step.done = fits && is_view;
       }
-      arena.block_of[out] = block >= 0 ? block : arena.add(bytes, s, last);
+      arena.block_of[out] = block >= 0 ? block : arena.add(bytes, step.first, last);
     }
     step.done = step.done || writes_nothing(step.node);
-    if (step.node.scratch_bytes > 0) step.scratch_block = arena.add(step.node.scratch_bytes, s, s);
+    if (step.node.scratch_bytes > 0) step.scratch_block = arena.add(step.node.scratch_bytes, step.first, step.last);
   }
 
   arena_ = allocate_buffer(lay_out(arena.blocks));
@@ -375,8 +385,10 @@ std::shared_ptr<const Closure> Frame::run(const Observers& observers) {
       run_control(step);
     } else if (step.at_run_time) {
       guarded(step, [&] { infer_and_run(step); });
-    } else if (!step.done) {
-      guarded(step, [&] { run_operator(step); });
+    } else if (timed || step.first == step.last) {
+      if (!step.done) guarded(step, [&] { run_operator(step); });
+    } else if (step.chain > 0) {
+      guarded(step, [&] { run_chain(step); });
     }
     if (timed) tell(observers, step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     for (uint32_t i : step.release) {

@@ -87,6 +87,9 @@ class Frame {
     Step* absorbed = nullptr;       // the later step whose work this one does as well
     double seconds = 0;             // in the present run, of the step that absorbed this one
     int scratch_block = -1;
+    // A chain: steps that are run together, band of rows by band of rows (chain.cc). The first one knows their number.
+    size_t first = 0, last = 0;       // the chain's steps, or this one alone
+    size_t chain = 0;                 // length of the chain that starts here
     std::vector<Shape> prepared_for;  // shapes seen by the last prepare (run-time steps)
   };
 
@@ -101,6 +104,11 @@ class Frame {
   bool try_absorb(size_t into, size_t later, uint32_t through, const Elementwise& what);
   void find_releases();
   void prepare(Step& step);
+  void find_chains();
+  bool can_chain(const Step& step) const;
+  size_t next_in_chain(size_t s, const std::vector<size_t>& reads) const;
+  void run_chain(Step& head);
+  std::vector<size_t> count_reads() const;
   void prepare_and_lay_out();
   void tell(const Observers& observers, Step& step, double seconds);
   void run_operator(Step& step);

@@ -110,6 +110,12 @@ class Op {
   virtual bool elementwise(const Node&, Elementwise*) const { return false; }
   // Takes over an operator that alone reads output 0; an addend will be in node.addend. False: not possible.
   virtual bool absorb(const Elementwise&) { return false; }
+  // How many rows output 0 has that run_rows can compute on their own, from the first to the last; 0: it cannot.
+  // Asked after prepare.
+  virtual int64_t row_count(const Node&) const { return 0; }
+  // The first rows of input 0, counted like an output's, that the first `rows` rows of output 0 are computed from.
+  virtual int64_t rows_read(int64_t rows) const { return rows; }
+  virtual void run_rows(Node&, int64_t /*begin*/, int64_t /*end*/) {}
   // Same inputs, same outputs: may run at plan time when all inputs are known. False for random ops.
   virtual bool is_pure() const { return true; }
 };

@@ -56,7 +56,7 @@ LR_INLINE void add_four_steps(Accumulators<kRows, kVectors>& acc, const float* c
 
 // The first kVectors vectors of a panel for g.rows <= kRows rows, of which the first `columns` are stored.
 template <size_t kRows, size_t kVectors>
-static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t columns) {
+static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t columns, const char* ahead) {
   Accumulators<kRows, kVectors> acc;
   LR_UNROLL
   for (size_t j = 0; j < kVectors; ++j) {
@@ -75,7 +75,13 @@ static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t column
 #if defined(LR_LANE_FMA)
     for (; k + 4 <= g.k; k += 4, w += 4 * kGemmColumns) add_four_steps(acc, a, k, w);
 #endif
-    for (; k < g.k; ++k, w += kGemmColumns) add_step(acc, a, k, w);
+    for (; k < g.k; ++k, w += kGemmColumns) {
+#if defined(__x86_64__)
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += g.ahead_step;
+#endif
+      add_step(acc, a, k, w);
+    }
   }
   const vf lo = splat(g.lo), hi = splat(g.hi);
   LR_UNROLL
@@ -97,9 +103,10 @@ template <size_t kRows>
 static void gemm_rows(const GemmF32& g) {
   const size_t panel = kGemmColumns * (1 + g.taps * g.k);
   const float* w = g.w;
-  for (size_t j = 0; j < g.n; j += kGemmColumns, w += panel) {
+  const char* ahead = g.ahead;
+  for (size_t j = 0; j < g.n; j += kGemmColumns, w += panel, ahead += g.taps * g.k * g.ahead_step) {
     const size_t columns = g.n - j;
-    (columns <= kLanes ? gemm_panel<kRows, 1> : gemm_panel<kRows, kGemmVectors>)(g, w, g.c + j, columns);
+    (columns <= kLanes ? gemm_panel<kRows, 1> : gemm_panel<kRows, kGemmVectors>)(g, w, g.c + j, columns, ahead);
   }
 }
 

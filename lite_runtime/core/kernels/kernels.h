@@ -10,7 +10,8 @@
 
 namespace lr {
 
-// Element-wise float functions y[i] = f(x[i]; a, b); y may equal x. Their errors are stated in unary.cc.
+// Element-wise float functions y[i] = f(x[i]; a, b); y may equal x. Their errors are stated in unary.cc and
+// activation.cc.
 // Those whose name does not say all:
 //   round      half to even
 //   gelu       with erf; gelu_tanh is the approximation with tanh
@@ -19,11 +20,12 @@ namespace lr {
 //   elu        x < 0 ? a * (e^x - 1) : x
 //   affine     a * x + b
 // clang-format off
+#define LR_ACTIVATION_KERNELS(X) \
+  X(exp) X(erf) X(tanh) X(sigmoid) X(swish) X(gelu) X(gelu_tanh) X(hswish) X(hsigmoid) X(clamp) X(leaky_relu)
 #define LR_UNARY_KERNELS(X) \
   X(abs) X(neg) X(sign) X(square) X(sqrt) X(rsqrt) X(reciprocal) X(floor) X(ceil) X(round) \
-  X(exp) X(log) X(sin) X(cos) X(erf) X(tanh) X(sigmoid) X(softplus) X(softsign) \
-  X(swish) X(mish) X(gelu) X(gelu_tanh) X(hswish) X(hsigmoid) \
-  X(clamp) X(leaky_relu) X(elu) X(affine)
+  X(log) X(sin) X(cos) X(softplus) X(softsign) X(mish) X(elu) X(affine) \
+  LR_ACTIVATION_KERNELS(X)
 // clang-format on
 
 // Element-wise float functions of two arrays; z may equal x or y; NaN in either operand gives NaN.
@@ -45,6 +47,10 @@ struct GemmF32 {
   float* c;        // row r at c + r * c_stride (in floats)
   size_t c_stride;
   float lo, hi;  // clamp; -inf, +inf for none
+  // What will be read next, for the caches: after i of the taps * k steps of a panel, about ahead + i * ahead_step
+  // (bytes). Any address will do.
+  const char* ahead = nullptr;
+  size_t ahead_step = 0;
 };
 
 // One row of `count` output pixels of a depthwise convolution, all channels:
@@ -69,6 +75,7 @@ struct PoolF32 {
   float* y;
   size_t y_stride;
   float lo, hi;
+  size_t begin = 0;  // only the channels [begin, channels) are computed
 };
 
 // The transform B' d B of one 6 x 6 patch of pixels d, for each channel. Result (i, j) of channel c goes to
@@ -174,8 +181,8 @@ struct BinaryI8 {
   LR_SHARED_KERNELS(X)      \
   LR_PRODUCT_I8_KERNELS(X)
 
-// A tier may share kernels with another and have of its own (table.h) those of floats, with all unary and reducing
-// ones, or also the integer products.
+// A tier may share kernels with another and have of its own (table.h) those of floats, with the activations and
+// reducing ones, or also the integer products.
 #define LR_FLOAT_KERNELS(X)                                                                                           \
   X(gemm_f32, void, (const GemmF32& g))                                                                               \
   X(depthwise_f32, void, (const DepthwiseF32& d))                                                                     \

@@ -8,17 +8,40 @@ size_t packed_gemm_f32_bytes(size_t taps, size_t k, size_t n) {
   return (n + nr - 1) / nr * nr * (1 + taps * k) * sizeof(float);
 }
 
+namespace {
+
+// k rows of gemm_nr weights, of which the first `columns` exist. A build of selected operators may lack the kernels.
+void pack_rows(const Kernels& tier, const float* w, size_t k_stride, size_t n_stride, size_t k, size_t columns,
+               float* packed) {
+  const size_t nr = tier.gemm_nr;
+  if (columns < nr) {
+    for (size_t i = 0; i < k; ++i) {
+      for (size_t j = columns; j < nr; ++j) packed[i * nr + j] = 0.f;
+    }
+  }
+  if (n_stride == 1 && tier.copy_rows_32 != nullptr) {
+    tier.copy_rows_32(reinterpret_cast<const uint32_t*>(w), k_stride, reinterpret_cast<uint32_t*>(packed), nr, k,
+                      columns);
+  } else if (k_stride == 1 && tier.transpose_32 != nullptr) {
+    tier.transpose_32(reinterpret_cast<const uint32_t*>(w), n_stride, reinterpret_cast<uint32_t*>(packed), nr, columns,
+                      k);
+  } else {
+    for (size_t i = 0; i < k; ++i) {
+      for (size_t j = 0; j < columns; ++j) packed[i * nr + j] = w[i * k_stride + j * n_stride];
+    }
+  }
+}
+
+}  // namespace
+
 void pack_gemm_f32(const Kernels& tier, const float* w, size_t tap_stride, size_t k_stride, size_t n_stride,
                    const float* bias, size_t taps, size_t k, size_t n, float* packed) {
   const size_t nr = tier.gemm_nr;
   for (size_t j0 = 0; j0 < n; j0 += nr) {
     const size_t columns = n - j0 < nr ? n - j0 : nr;
     for (size_t j = 0; j < nr; ++j) *packed++ = bias != nullptr && j < columns ? bias[j0 + j] : 0.f;
-    for (size_t t = 0; t < taps; ++t) {
-      for (size_t i = 0; i < k; ++i) {
-        const float* row = w + t * tap_stride + i * k_stride + j0 * n_stride;
-        for (size_t j = 0; j < nr; ++j) *packed++ = j < columns ? row[j * n_stride] : 0.f;
-      }
+    for (size_t t = 0; t < taps; ++t, packed += k * nr) {
+      pack_rows(tier, w + t * tap_stride + j0 * n_stride, k_stride, n_stride, k, columns, packed);
     }
   }
 }

@@ -41,7 +41,7 @@ template <size_t kTaps, class Add, class Finish>
 LR_INLINE void pool_pixel(const PoolF32& d, const float* const* x, float* y, Add add, Finish finish) {
   const size_t channels = d.channels, taps = d.taps;
   if (channels < kLanes) return pool_few_channels(d, x, y, add, finish);
-  size_t c = 0;
+  size_t c = d.begin;
   for (; c + kShared * kLanes <= channels; c += kShared * kLanes) {
     vf acc[kShared];
     fold_taps<kTaps>(x, taps, c, acc, add);

@@ -54,48 +54,58 @@ float dot_f32(const float* x, const float* y, size_t n) {
       [=](size_t i, size_t left, vf acc) { return fma(load_part(x + i, left), load_part(y + i, left), acc); }));
 }
 
-// Largest value; NaN if there is one; -inf for n = 0.
-float reduce_max(const float* x, size_t n) {
-  vf acc = splat(-INFINITY);
+// The value pick(a, b) leaves of n; NaN if there is one; `none` for n = 0.
+template <class Pick, class Across>
+LR_INLINE float extremum(const float* x, size_t n, float none, Pick pick, Across across) {
+  vf acc[2] = {splat(none), splat(none)};
   vi nan = splat_i(0);
   size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    const vf v = load(x + i);
-    acc = max(v, acc);
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    const vf a = load(x + i), b = load(x + i + kLanes);
+    acc[0] = pick(a, acc[0]);
+    acc[1] = pick(b, acc[1]);
+    nan = nan | is_nan(a) | is_nan(b);
+  }
+  for (; i < n; i += kLanes) {
+    vf v = splat(0.f);
+    if (n - i >= kLanes) {
+      v = load(x + i);
+    } else if (n >= kLanes) {
+      v = load(x + n - kLanes);
+    } else {
+      float padded[kLanes];
+      for (size_t j = 0; j < kLanes; ++j) padded[j] = j < n ? x[j] : none;
+      v = load(padded);
+    }
+    acc[0] = pick(v, acc[0]);
     nan = nan | is_nan(v);
   }
-  float result = hmax(acc);
-  bool found_nan = any(nan);
-  for (; i < n; ++i) {
-    found_nan |= x[i] != x[i];
-    result = x[i] > result ? x[i] : result;
-  }
-  return found_nan ? NAN : result;
+  return any(nan) ? NAN : across(pick(acc[0], acc[1]));
 }
 
-// Smallest value; NaN if there is one; +inf for n = 0.
+float reduce_max(const float* x, size_t n) {
+  return extremum(
+      x, n, -INFINITY, [](vf a, vf b) { return max(a, b); }, [](vf v) { return hmax(v); });
+}
 float reduce_min(const float* x, size_t n) {
-  vf acc = splat(INFINITY);
-  vi nan = splat_i(0);
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    const vf v = load(x + i);
-    acc = min(v, acc);
-    nan = nan | is_nan(v);
-  }
-  float result = hmin(acc);
-  bool found_nan = any(nan);
-  for (; i < n; ++i) {
-    found_nan |= x[i] != x[i];
-    result = x[i] < result ? x[i] : result;
-  }
-  return found_nan ? NAN : result;
+  return extremum(
+      x, n, INFINITY, [](vf a, vf b) { return min(a, b); }, [](vf v) { return hmin(v); });
 }
 
 void softmax_f32(const float* x, float* y, size_t n) {
   const vf top = splat(reduce_max(x, n));
-  map(x, y, n, [=](vf v) { return exp_nonpositive(v - top); });
-  const vf scale = splat(1.f / reduce_sum(y, n));
+  const double sum = sum_terms(
+      n,
+      [=](size_t i, vf acc) {
+        const vf e = exp_nonpositive(load(x + i) - top);
+        store(y + i, e);
+        return acc + e;
+      },
+      [=](size_t i, size_t left, vf acc) {
+        store_part(y + i, exp_nonpositive(load_part(x + i, left) - top), left);
+        return acc + load_part(y + i, left);
+      });
+  const vf scale = splat(static_cast<float>(1. / sum));
   map(y, y, n, [=](vf v) { return v * scale; });
 }
 

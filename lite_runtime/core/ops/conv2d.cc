@@ -17,14 +17,20 @@ class Conv2D : public Op {
   void prepare(Node& node) override;
   void run(Node& node) override;
   bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
+  int64_t row_count(const Node&) const override {
+    return use_winograd_ || !weights_.ready() || conv_.window.batch != 1 ? 0 : conv_.window.out_h;
+  }
+  int64_t rows_read(int64_t rows) const override { return conv_.window.rows_read(rows); }
+  void run_rows(Node& node, int64_t begin, int64_t end) override;
 
  private:
   void prepare_gemm(Node& node);
   void prepare_depthwise(Node& node);
   void pack_gemm(const Node& node, float* packed) const;
   void pack_depthwise(const Node& node, float* packed) const;
-  void run_gemm(Node& node) const;
-  void run_depthwise(Node& node) const;
+  // Output rows [begin, end) of all images.
+  void run_gemm(Node& node, int64_t begin, int64_t end) const;
+  void run_depthwise(Node& node, int64_t begin, int64_t end) const;
 
   Convolution conv_;
   FusedActivation activation_;
@@ -65,13 +71,12 @@ void Conv2D::prepare(Node& node) {
 
 void Conv2D::run(Node& node) {
   if (node.out[0]->count() == 0) return;
-  if (conv_.depthwise()) {
-    run_depthwise(node);
-  } else if (use_winograd_) {
-    winograd_.run(node, Epilogue(activation_, node));
-  } else {
-    run_gemm(node);
-  }
+  if (use_winograd_) return winograd_.run(node, Epilogue(activation_, node));
+  run_rows(node, 0, conv_.window.batch * conv_.window.out_h);
+}
+
+void Conv2D::run_rows(Node& node, int64_t begin, int64_t end) {
+  conv_.depthwise() ? run_depthwise(node, begin, end) : run_gemm(node, begin, end);
 }
 
 void Conv2D::prepare_gemm(Node& node) {
@@ -96,37 +101,40 @@ void Conv2D::pack_gemm(const Node& node, float* packed) const {
   }
 }
 
-void Conv2D::run_gemm(Node& node) const {
+void Conv2D::run_gemm(Node& node, int64_t begin, int64_t end) const {
   const float* x = node.in[0]->as<float>();
-  float* y = node.out[0]->as<float>();
   const float* weights = weights_.get(node, [&](float* packed) { pack_gemm(node, packed); });
-  const float** pointers = Workspace::at<const float*>(node, pointers_);
+  const int64_t first = begin * conv_.window.out_w;  // pixel
+  float* y = node.out[0]->as<float>() + first * conv_.out_channels;
   const int64_t packed_floats = gemm_.packed_floats();
-  const auto operands = [&](int64_t g) { return std::pair(weights + g * packed_floats, y + g * gemm_.n); };
-  const auto stride = static_cast<size_t>(conv_.out_channels);
+  const auto run = [&](const auto& fill) {
+    GemmShape shape = gemm_;
+    shape.rows = (end - begin) * conv_.window.out_w;
+    const GemmTiles some(shape, node.pool->threads());
+    const GemmTiles& tiles = shape.rows == gemm_.rows ? tiles_ : some;
+    tiles.run(
+        node, Epilogue(activation_, node), static_cast<size_t>(conv_.out_channels),
+        Workspace::at<const float*>(node, pointers_),
+        [&](int64_t g) { return std::pair(weights + g * packed_floats, y + g * gemm_.n); }, fill);
+  };
   if (conv_.pointwise()) {
     const int64_t channels = conv_.window.channels;
-    tiles_.run(node, Epilogue(activation_, node), stride, pointers, operands,
-               [&](int64_t g, int64_t row, size_t rows, const float** a) {
-                 const float* from = x + row * channels + g * gemm_.k;
-                 for (size_t r = 0; r < rows; ++r, from += channels) a[r] = from;
-               });
-    return;
+    return run([&](int64_t g, int64_t row, size_t rows, const float** a) {
+      const float* from = x + (first + row) * channels + g * gemm_.k;
+      for (size_t r = 0; r < rows; ++r, from += channels) a[r] = from;
+    });
   }
   const auto* zeros = static_cast<const float*>(zeros_.get());
   if (conv_.merges_taps()) {
     float* padded = Workspace::at<float>(node, padded_);
-    conv_.pad_rows(node, x, 0.f, padded);
-    tiles_.run(node, Epilogue(activation_, node), stride, pointers, operands,
-               [&](int64_t, int64_t row, size_t rows, const float** a) {
-                 conv_.fill_runs(static_cast<const float*>(padded), row, rows, zeros, a);
-               });
-    return;
+    if (begin == 0) conv_.pad_rows(node, x, 0.f, padded);
+    return run([&](int64_t, int64_t row, size_t rows, const float** a) {
+      conv_.fill_runs(static_cast<const float*>(padded), first + row, rows, zeros, a);
+    });
   }
-  tiles_.run(node, Epilogue(activation_, node), stride, pointers, operands,
-             [&](int64_t g, int64_t row, size_t rows, const float** a) {
-               conv_.fill_pointers(x + g * gemm_.k, row, rows, zeros, a);
-             });
+  run([&](int64_t g, int64_t row, size_t rows, const float** a) {
+    conv_.fill_pointers(x + g * gemm_.k, first + row, rows, zeros, a);
+  });
 }
 
 void Conv2D::prepare_depthwise(Node& node) {
@@ -155,12 +163,12 @@ void Conv2D::pack_depthwise(const Node& node, float* packed) const {
   pack_depthwise_f32(columns.data(), channels, 1, bias, taps, channels, packed);
 }
 
-void Conv2D::run_depthwise(Node& node) const {
+void Conv2D::run_depthwise(Node& node, int64_t begin, int64_t end) const {
   float* y = node.out[0]->as<float>();
   const float* weights = weights_.get(node, [&](float* packed) { pack_depthwise(node, packed); });
   const auto* zeros = static_cast<const float*>(zeros_.get());
   const Epilogue epilogue(activation_, node);
-  rows_.run(node, node.in[0]->as<float>(), zeros, Workspace::at<const float*>(node, pointers_),
+  rows_.run(node, begin, end, node.in[0]->as<float>(), zeros, Workspace::at<const float*>(node, pointers_),
             [&](const float* const* taps, int64_t pixel, int64_t pixels) {
               DepthwiseF32 d;
               d.x = taps;

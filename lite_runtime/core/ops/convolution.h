@@ -51,7 +51,9 @@ struct Convolution {
   void fill_runs(const T* padded, int64_t row, size_t rows, const T* outside, const T** a) const {
     const Window& w = window;
     const int64_t line = padded_width() * w.channels, step = w.stride.w * w.channels;
-    int64_t ox = row % w.out_w, oy = row / w.out_w % w.out_h, image = row / w.out_pixels();
+    const int64_t line_of_pixels = row / w.out_w;
+    int64_t ox = row - line_of_pixels * w.out_w, image = w.batch == 1 ? 0 : line_of_pixels / w.out_h;
+    int64_t oy = line_of_pixels - image * w.out_h;
     for (size_t r = 0; r < rows;) {
       const size_t end = std::min(rows, r + static_cast<size_t>(w.out_w - ox));  // of this row of pixels
       int64_t iy = oy * w.stride.h - w.top;

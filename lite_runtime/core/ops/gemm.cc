@@ -21,6 +21,10 @@ GemmTiles::GemmTiles(const GemmShape& shape, int threads, const GemmTile& tile)
   if (threads > 1 && products > 0) blocks = std::max(blocks, div_up(kTasksPerThread * threads, products));
   columns_ = div_up(panels, std::min(blocks, panels)) * nr;
   column_blocks_ = div_up(panels * nr, columns_);
+  if (row_tiles_ > 0) {
+    ahead_step_ = tile.columns * tile.weight_bytes / static_cast<size_t>(row_tiles_);
+    ahead_per_row_ = columns_ / nr * shape.cost() * static_cast<int64_t>(ahead_step_) / mr_;
+  }
   grain_ = std::max<int64_t>(1, kGemmGrain / (std::min(mr_, shape.rows) * columns_ * shape.cost() + 1));
 }
 

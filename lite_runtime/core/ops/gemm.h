@@ -45,14 +45,21 @@ class GemmTiles {
   void each(const Node& node, const T** pointers, const Fill& fill, const Compute& compute) const {
     node.pool->run(tasks(), grain_, [&](int64_t begin, int64_t end, int thread) {
       const T** a = pointers + static_cast<size_t>(thread) * pointers_per_thread();
+      int64_t row = begin % row_tiles_ * mr_;
+      int64_t column = begin / row_tiles_ % column_blocks_ * columns_;
+      int64_t batch = begin / row_tiles_ / column_blocks_;
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t row = task % row_tiles_ * mr_;
-        const int64_t column = task / row_tiles_ % column_blocks_ * columns_;
-        const int64_t batch = task / row_tiles_ / column_blocks_;
         const auto rows = static_cast<size_t>(std::min(mr_, shape_.rows - row));
         fill(batch, row, rows, a);
         compute(batch, row, rows, column, static_cast<size_t>(std::min(columns_, shape_.n - column)),
                 static_cast<const T* const*>(a));
+        row += mr_;
+        if (row < shape_.rows) continue;
+        row = 0;
+        column += columns_;
+        if (column < shape_.n) continue;
+        column = 0;
+        ++batch;
       }
     });
   }
@@ -77,12 +84,21 @@ class GemmTiles {
            g.c_stride = c_stride;
            g.lo = epilogue.low();
            g.hi = epilogue.high();
+           look_ahead(g, row, column);
            kernels().gemm_f32(g);
            epilogue.finish_rows(g.c, g.rows, c_stride, g.n);
          });
   }
 
  private:
+  // The tasks of a block of columns bring the next block's weights, which follow its own, into the cache, each a part.
+  void look_ahead(GemmF32& g, int64_t row, int64_t column) const {
+    const bool last = column + columns_ >= shape_.n;
+    if (last && shape_.batches == 1) return;
+    const auto* own = reinterpret_cast<const char*>(g.w);
+    g.ahead = own + static_cast<int64_t>(g.n * sizeof(float)) * shape_.cost() + row * ahead_per_row_;
+    g.ahead_step = ahead_step_;
+  }
   int64_t tasks() const { return shape_.n > 0 ? shape_.batches * row_tiles_ * column_blocks_ : 0; }
   size_t pointers_per_thread() const { return static_cast<size_t>(shape_.taps * mr_); }
 
@@ -90,6 +106,8 @@ class GemmTiles {
   int64_t mr_ = 1, columns_ = 1;
   int64_t row_tiles_ = 0, column_blocks_ = 0;
   int64_t grain_ = 1;
+  size_t ahead_step_ = 0;      // bytes of the next block's weights per step of a panel
+  int64_t ahead_per_row_ = 0;  // and per row of a whole block
 };
 
 }  // namespace lr

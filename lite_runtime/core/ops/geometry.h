@@ -36,6 +36,10 @@ struct Window {
   int64_t taps() const { return kernel.h * kernel.w; }
   int64_t in_pixels() const { return in_h * in_w; }
   int64_t out_pixels() const { return out_h * out_w; }
+  // Input rows, from the first on, that the first `rows` output rows of an image read.
+  int64_t rows_read(int64_t rows) const {
+    return std::clamp<int64_t>((rows - 1) * stride.h - top + (kernel.h - 1) * dilation.h + 1, 0, in_h);
+  }
 };
 
 // Fills in the rest of a window whose kernel, stride and dilation are set, over NHWC input 0.
@@ -83,9 +87,15 @@ class RowWalk {
   // and counted from the first image's start. Taps in the padding point to `outside`.
   template <class T, class Body>
   void run(const Node& node, const T* x, const T* outside, const T** pointers, const Body& body) const {
-    node.pool->run(w_.batch * w_.out_h * per_row_, grain_, [&](int64_t begin, int64_t end, int thread) {
+    run(node, 0, w_.batch * w_.out_h, x, outside, pointers, body);
+  }
+  // The same for the output rows [first, last) of all images.
+  template <class T, class Body>
+  void run(const Node& node, int64_t first, int64_t last, const T* x, const T* outside, const T** pointers,
+           const Body& body) const {
+    node.pool->run((last - first) * per_row_, grain_, [&](int64_t begin, int64_t end, int thread) {
       const T** taps = pointers + thread * count(piece_);
-      for (int64_t i = begin; i < end; ++i) {
+      for (int64_t i = begin + first * per_row_; i < end + first * per_row_; ++i) {
         const int64_t row = i / per_row_, ox = i % per_row_ * piece_;
         const int64_t pixels = std::min(piece_, w_.out_w - ox);
         fill(x + row / w_.out_h * w_.in_pixels() * w_.channels, row % w_.out_h, ox, pixels, outside, taps);

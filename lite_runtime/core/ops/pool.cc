@@ -49,12 +49,27 @@ class Pool : public Op {
                 p.y_stride = p.channels;
                 p.lo = epilogue.low();
                 p.hi = epilogue.high();
-                (kIsMax ? kernels().max_pool_f32 : kernels().avg_pool_f32)(p);
+                split_channels(node, p);
                 epilogue.finish(p.y, p.count * p.channels);
               });
   }
 
  private:
+  // A single output pixel leaves the threads its channels to share.
+  void split_channels(const Node& node, const PoolF32& whole) const {
+    constexpr int64_t kShare = 16;
+    const auto kernel = kIsMax ? kernels().max_pool_f32 : kernels().avg_pool_f32;
+    const int64_t shares = window_.batch * window_.out_pixels() == 1 ? window_.channels / kShare : 1;
+    if (shares <= 1) return kernel(whole);
+    const int64_t grain = div_up(kShareGrain, kShare * window_.taps());
+    node.pool->run(shares, grain, [&](int64_t begin, int64_t end, int) {
+      PoolF32 part = whole;
+      part.begin = static_cast<size_t>(begin * kShare);
+      if (end < shares) part.channels = static_cast<size_t>(end * kShare);
+      kernel(part);
+    });
+  }
+  static constexpr int64_t kShareGrain = 1 << 14;  // values worth a thread
   static constexpr bool kIsMax = std::is_same<Attr, schema::MaxPoolFusion>::value;
 
   Window window_;

@@ -96,14 +96,20 @@ void copy_rows(CopyLoops loops, const void* src_bytes, void* dst_bytes, int64_t 
     });
     return;
   }
-  const bool words = element_size == 4 && row_bytes <= kShortRow;
-  const Dim row = loops.inner();
-  if (words && loops.rank() == 1 && row.step[0] >= 0 && row.step[1] >= 0) {
-    parallel(pool, row.size, grain_of(row_bytes), [&](int64_t begin, int64_t end, int) {
-      kernels().copy_rows_32(static_cast<const uint32_t*>(src_bytes) + begin * row.step[0],
-                             static_cast<size_t>(row.step[0]), static_cast<uint32_t*>(dst_bytes) + begin * row.step[1],
-                             static_cast<size_t>(row.step[1]), static_cast<size_t>(end - begin),
-                             static_cast<size_t>(row_bytes / 4));
+  const Dim rows = loops.inner();
+  if (element_size == 4 && row_bytes <= kShortRow && rows.step[0] >= 0 && rows.step[1] >= 0) {
+    loops.take_inner();
+    const auto* from = static_cast<const uint32_t*>(src_bytes);
+    auto* to = static_cast<uint32_t*>(dst_bytes);
+    parallel(pool, loops.count() * rows.size, grain_of(row_bytes), [&](int64_t begin, int64_t end, int) {
+      int64_t i = begin;
+      loops.each(begin / rows.size, div_up(end, rows.size), [&](const int64_t* at) {
+        const int64_t row = i % rows.size, n = std::min(rows.size - row, end - i);
+        kernels().copy_rows_32(from + at[0] + row * rows.step[0], static_cast<size_t>(rows.step[0]),
+                               to + at[1] + row * rows.step[1], static_cast<size_t>(rows.step[1]),
+                               static_cast<size_t>(n), static_cast<size_t>(row_bytes / 4));
+        i += n;
+      });
     });
     return;
   }

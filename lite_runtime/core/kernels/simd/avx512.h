@@ -1,4 +1,4 @@
-// simd.h for AVX-512 (F and DQ), 16 lanes. Without transpose: the kernels that need it are AVX2's.
+// simd.h for AVX-512 (F and DQ), 16 lanes. Without transpose and zip: the kernels that need them are AVX2's.
 #pragma once
 
 #include <immintrin.h>
@@ -62,6 +62,14 @@ LR_INLINE vi operator<=(vf a, vf b) { return lanes_of(_mm512_cmp_ps_mask(a.v, b.
 LR_INLINE vi operator==(vf a, vf b) { return lanes_of(_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)); }
 LR_INLINE vf select(vi m, vf a, vf b) { return {_mm512_mask_blend_ps(mask_of(m), b.v, a.v)}; }
 LR_INLINE bool any(vi m) { return mask_of(m) != 0; }
+
+// For math.h: the nearest integer, and y times two to the power of an integer.
+#define LR_SCALE 1
+LR_INLINE vf nearest_integer(vf x) {
+  return {_mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+LR_INLINE vi to_int(vf integer) { return {_mm512_cvtps_epi32(integer.v)}; }
+LR_INLINE vf scale(vf y, vf exponent) { return {_mm512_scalef_ps(y.v, exponent.v)}; }
 
 LR_INLINE float hsum(vf a) { return _mm512_reduce_add_ps(a.v); }
 LR_INLINE float hmax(vf a) { return _mm512_reduce_max_ps(a.v); }

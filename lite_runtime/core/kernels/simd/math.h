@@ -36,9 +36,14 @@ struct Nearest {
   vi i;
 };
 LR_INLINE Nearest nearest(vf x) {
+#if defined(LR_SCALE)
+  const vf f = nearest_integer(x);
+  return {f, to_int(f)};
+#else
   const vf magic = splat(12582912.f);
   const vf t = x + magic;
   return {t - magic, bits(t) - bits(magic)};
+#endif
 }
 
 LR_INLINE vf round(vf x) {
@@ -58,9 +63,18 @@ LR_INLINE vf ceil(vf x) {
 // 2^n for -126 <= n <= 127.
 LR_INLINE vf exp2_int(vi n) { return floats(shift_left<23>(n + splat_i(127))); }
 
+// y * 2^n for -126 <= n <= 127; infinity for n = 128 and positive y.
+LR_INLINE vf times_exp2(vf y, Nearest n) {
+#if defined(LR_SCALE)
+  return scale(y, n.f);
+#else
+  return y * exp2_int(n.i);
+#endif
+}
+
 // x = n ln2 + r with |r| <= ln2 / 2; tail = (e^r - 1 - r) / r^2.
 struct ExpParts {
-  vi n;
+  Nearest n;
   vf r, tail;
 };
 LR_INLINE ExpParts exp_parts(vf x) {
@@ -69,29 +83,29 @@ LR_INLINE ExpParts exp_parts(vf x) {
   vf r = fma(n.f, splat(-0.693145752f), x);
   r = fma(n.f, splat(-1.42860677e-06f), r);
   static constexpr float kExp[] = {0.5f, 0.166665152f, 0.0416663736f, 0.00836939365f, 0.00139432598f};
-  return {n.i, r, polynomial(r, kExp)};
+  return {n, r, polynomial(r, kExp)};
 }
 
 LR_INLINE vf exp(vf x) {
   const ExpParts p = exp_parts(clamp(x, splat(-104.f), splat(89.f)));
   const vf e = fma(p.r * p.r, p.tail, p.r) + splat(1.f);
-  const vi half = shift_right<1>(p.n);
-  return e * exp2_int(half) * exp2_int(p.n - half);  // two steps reach denormals and overflow
+  const vi half = shift_right<1>(p.n.i);
+  return e * exp2_int(half) * exp2_int(p.n.i - half);  // two steps reach denormals and overflow
 }
 
 // e^x for x <= 0 with results below 2^-126 flushed to zero: one scaling step.
 LR_INLINE vf exp_nonpositive(vf x) {
   const vf least = splat(-87.3365402f);
   const ExpParts p = exp_parts(max(least, x));
-  const vf e = (fma(p.r * p.r, p.tail, p.r) + splat(1.f)) * exp2_int(p.n);
+  const vf e = times_exp2(fma(p.r * p.r, p.tail, p.r) + splat(1.f), p.n);
   return select(x < least, splat(0.f), e);
 }
 
 LR_INLINE vf expm1(vf x) {
   const ExpParts p = exp_parts(clamp(x, splat(-25.f), splat(88.f)));
   const vf e = fma(p.r * p.r, p.tail, p.r);
-  const vf scale = exp2_int(p.n);
-  const vf y = fma(e, scale, scale - splat(1.f));
+  const vf factor = exp2_int(p.n.i);
+  const vf y = fma(e, factor, factor - splat(1.f));
   return select(splat(88.f) < x, exp(x), y);
 }
 
@@ -183,7 +197,11 @@ LR_INLINE vf logistic_divisor(vf x) {
   const Nearest n = nearest(y * splat(-1.44269504f));
   vf r = fma(n.f, splat(-0.693145752f), -y);
   r = fma(n.f, splat(-1.42860677e-06f), r);
+#if defined(LR_SCALE)
+  return scale(polynomial(r, kExp), n.f) + splat(1.f);
+#else
   return fma(polynomial(r, kExp), exp2_int(n.i), splat(1.f));  // n = 128 scales by infinity
+#endif
 }
 LR_INLINE vf sigmoid(vf x) { return div_fast(splat(1.f), logistic_divisor(max(splat(-89.f), x))); }
 // x sigmoid(x)
