@@ -93,7 +93,8 @@ void Frame::build_steps() {
         step.kind = Kind::kCall;
         break;
       default: {
-        const OpFactory quantized = find_quantized_op(def, model);
+        const OpFactory stored = find_stored_op(def, model);
+        const OpFactory quantized = stored != nullptr ? stored : find_quantized_op(def, model);
         step.op = (quantized != nullptr ? quantized : find_op(def.primitive))();
       }
     }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "op.h"
 #include "schema_reader.h"
 #include "storage.h"
 
@@ -128,16 +129,6 @@ bool stores_quantized(const NodeDef& node) {
       return node.primitive == schema::PrimitiveType_Gather;
     default:
       return false;
-  }
-}
-
-void dequantize_weights(const std::vector<NodeDef>& nodes, std::vector<TensorDef>& tensors) {
-  for (const NodeDef& node : nodes) {
-    if (!stores_quantized(node)) continue;
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      TensorDef& weight = tensors[node.inputs[i]];
-      if (weight.is_const()) dequantize(weight, quantized_axis(node, i, weight));
-    }
   }
 }
 
@@ -268,7 +259,6 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
   const schema::SubGraph& main = *meta.subGraph()->Get(0);
   check_ends(meta.inputIndex(), main.inputIndices(), "inputs");
   check_ends(meta.outputIndex(), main.outputIndices(), "outputs");
-  dequantize_weights(nodes_, tensors_);
   find_variables(nodes_, tensors_);
 
   std::vector<bool> node_seen(node_count);
@@ -283,6 +273,26 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
     if (graph.outputs.empty()) fail(LR_ERROR_FORMAT, "%s has no output", what.c_str());
     check_order(graph, tensors_, nodes_, node_seen);
     graphs_.push_back(std::move(graph));
+  }
+  dequantize_weights();
+}
+
+// Weights that only operators read which take them as they are stored stay as they are.
+void Model::dequantize_weights() {
+  std::vector<bool> is_needed(tensors_.size());
+  for (const GraphDef& graph : graphs_) {
+    for (const uint32_t i : graph.outputs) is_needed[i] = true;
+  }
+  for (const NodeDef& node : nodes_) {
+    if (find_stored_op(node, *this) != nullptr) continue;
+    for (const uint32_t i : node.inputs) is_needed[i] = true;
+  }
+  for (const NodeDef& node : nodes_) {
+    if (!stores_quantized(node)) continue;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      TensorDef& weight = tensors_[node.inputs[i]];
+      if (weight.is_const() && is_needed[node.inputs[i]]) dequantize(weight, quantized_axis(node, i, weight));
+    }
   }
 }
 

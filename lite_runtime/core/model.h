@@ -89,6 +89,8 @@ class Model {
   size_t constant_bytes() const;  // of all constants, as operators see them
 
  private:
+  void dequantize_weights();
+
   std::shared_ptr<void> owner_;
   std::string source_;
   void* mapping_ = nullptr;  // pages of a file, or null

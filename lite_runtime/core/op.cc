@@ -20,9 +20,10 @@ struct QuantizedOp {
   OpFactory factory = nullptr;
   QuantizedOpRegistration::Accepts accepts = nullptr;
 };
-// [0]: specialised, [1]: general
-std::array<QuantizedOp, 2>& quantized_registry(size_t primitive) {
-  static std::array<std::array<QuantizedOp, 2>, kPrimitives> table{};
+// [0]: specialised, [1]: general, [kStored]: of floats, with stored weights
+constexpr size_t kStored = 2;
+std::array<QuantizedOp, 3>& quantized_registry(size_t primitive) {
+  static std::array<std::array<QuantizedOp, 3>, kPrimitives> table{};
   return table[primitive];
 }
 }  // namespace
@@ -57,7 +58,8 @@ bool is_quantized(const NodeDef& node, const Model& model) {
 
 OpFactory find_quantized_op(const NodeDef& node, const Model& model) {
   if (find_op(node.primitive) == nullptr || !is_quantized(node, model)) return nullptr;
-  for (const QuantizedOp& op : quantized_registry(static_cast<size_t>(node.primitive))) {
+  for (size_t i = 0; i < kStored; ++i) {
+    const QuantizedOp& op = quantized_registry(static_cast<size_t>(node.primitive))[i];
     if (op.accepts != nullptr && op.accepts(node, model)) return op.factory;
   }
   return nullptr;
@@ -76,6 +78,16 @@ Absence absence() {
 bool lacks_quantized_op(const NodeDef&, const Model&) { return false; }
 Absence absence() { return {"that is not offered", ""}; }
 #endif
+
+StoredOpRegistration::StoredOpRegistration(int primitive, OpFactory factory, QuantizedOpRegistration::Accepts accepts) {
+  quantized_registry(static_cast<size_t>(primitive))[kStored] = {factory, accepts};
+}
+
+OpFactory find_stored_op(const NodeDef& node, const Model& model) {
+  if (find_op(node.primitive) == nullptr) return nullptr;
+  const QuantizedOp& op = quantized_registry(static_cast<size_t>(node.primitive))[kStored];
+  return op.accepts != nullptr && op.accepts(node, model) ? op.factory : nullptr;
+}
 
 const Tensor& Node::value(size_t i) const {
   if (!has(i)) invalid("input %zu is missing", i);

@@ -150,6 +150,13 @@ struct NoRegistration {
   constexpr explicit NoRegistration(Any...) {}
 };
 
+// Operators on floats that read weights in the form they are stored in; `accepts` tells whether it can do the node.
+struct StoredOpRegistration {
+  StoredOpRegistration(int primitive, OpFactory factory, QuantizedOpRegistration::Accepts accepts);
+};
+// Null when the node has no such weights, or there is no such operator that accepts it.
+OpFactory find_stored_op(const NodeDef& node, const Model& model);
+
 #define LR_REGISTER_OP(Primitive, Class)                                                                             \
   [[maybe_unused]] static const std::conditional_t<LR_HAS_OP(Primitive), ::lr::OpRegistration, ::lr::NoRegistration> \
       lr_register_##Primitive(static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                             \
@@ -164,5 +171,12 @@ struct NoRegistration {
 // Class has a static function accepts(const NodeDef&, const Model&).
 #define LR_REGISTER_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, true)
 #define LR_REGISTER_GENERAL_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, false)
+
+#define LR_REGISTER_STORED_OP(Primitive, Class)                                                      \
+  [[maybe_unused]] static const std::conditional_t<LR_HAS_OP(Primitive), ::lr::StoredOpRegistration, \
+                                                   ::lr::NoRegistration>                             \
+      lr_register_stored_##Primitive(                                                                \
+          static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                                 \
+          []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }, Class::accepts);
 
 }  // namespace lr

@@ -77,7 +77,7 @@ struct Gemm {
         n(n_),
         narrow(narrow_),
         w(taps * depth * n),
-        packed(padded(n, k.gemm_i8_nr) * taps * padded(depth, k.gemm_i8_depth)),
+        packed(packed_gemm_i8_bytes(k, taps, depth, n)),
         bias(padded(n, k.gemm_i8_nr)),
         scale(bias.size()),
         offset(bias.size()) {
@@ -229,12 +229,50 @@ void test_gemm_i8_f32(const Kernels& k) {
 void test_depthwise_i8(const Kernels& k) {
   size_t turn = 0;
   for (const size_t taps : {1, 2, 3, 9, 25}) {
-    for (size_t channels = 1; channels <= 37; ++channels, ++turn) {
+    for (size_t channels = 1; channels <= 67; channels += channels < 37 ? 1 : 6, ++turn) {
       check_depthwise(k, taps, 1 + turn % taps, channels, 1 + turn % 11, turn % 3, kResults[turn % 5]);
       // Windows whose columns are shared.
       const size_t step = depthwise_i8_column(taps) * (1 + turn % 2);
       if (taps >= 9) check_depthwise(k, taps, step, channels, 1 + turn % 11, turn % 3, kResults[turn % 5]);
     }
+  }
+}
+
+void test_max_pool_i8(const Kernels& k) {
+  for (size_t channels = 1; channels < 140; channels += 1 + channels / 7) {
+    const size_t taps = 1 + channels % 10;
+    const Result result = kResults[channels % 5];
+    Case test("%s max_pool_i8 channels=%zu taps=%zu", k.tier, channels, taps);
+    const size_t first = channels % 3;
+    const Rows inputs(taps, first + channels);
+    const std::vector<const int8_t*> x = inputs.pick(taps);
+    Guarded<int8_t> y(channels);
+    k.max_pool_i8({x.data(), taps, first, channels}, y.data(), result.lo, result.hi);
+    for (size_t c = 0; c < channels; ++c) {
+      int best = -128;
+      for (const int8_t* tap : x) best = std::max<int>(best, tap[first + c]);
+      best = std::min(std::max(best, result.lo), result.hi);
+      test.expect(y[c] == best, "y[%zu] = %d, expected %d", c, y[c], best);
+    }
+    test.expect(y.intact(), "wrote in front of the buffer");
+  }
+}
+
+void test_sum_pool_i8(const Kernels& k) {
+  for (size_t channels = 1; channels < 140; channels += 1 + channels / 7) {
+    const size_t taps = 1 + channels % 50;
+    Case test("%s sum_pool_i8 channels=%zu taps=%zu", k.tier, channels, taps);
+    const size_t first = channels % 3;
+    const Rows inputs(5, first + channels);
+    const std::vector<const int8_t*> x = inputs.pick(taps);
+    Guarded<int32_t> y(channels);
+    k.sum_pool_i8({x.data(), taps, first, channels}, y.data());
+    for (size_t c = 0; c < channels; ++c) {
+      int32_t sum = 0;
+      for (const int8_t* tap : x) sum += tap[first + c];
+      test.expect(y[c] == sum, "y[%zu] = %d, expected %d", c, y[c], sum);
+    }
+    test.expect(y.intact(), "wrote in front of the buffer");
   }
 }
 
@@ -278,7 +316,7 @@ void test_dequantize_i8(const Kernels& k) {
 void test_look_up_u8(const Kernels& k) {
   uint8_t table[256];
   for (uint8_t& entry : table) entry = static_cast<uint8_t>(random_int(0, 255));
-  for (const size_t n : {1, 3, 15, 16, 31, 32, 33, 300}) {
+  for (const size_t n : {1, 3, 15, 16, 31, 32, 33, 63, 64, 65, 300}) {
     Case test("%s look_up_u8 n=%zu", k.tier, n);
     Guarded<uint8_t> x(n), y(n);
     for (size_t i = 0; i < n; ++i) x[i] = static_cast<uint8_t>(n == 300 ? i : random_int(0, 255));

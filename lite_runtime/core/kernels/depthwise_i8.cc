@@ -146,12 +146,11 @@ static void window_row(const DepthwiseI8& d) {
     block(d, d.x + i * d.step, d.y + i * d.y_stride);
     i += pixels;
   };
-  if constexpr (kMostVectors == 1) {
+  if constexpr (kMostVectors == 1 && kSize == 3) {
     while (i + 7 <= d.count) run(window_pixels<kSize, kStride, 7>, 7);
   }
   while (i + 4 <= d.count) run(window_pixels<kSize, kStride, 4>, 4);
-  if (i + 2 <= d.count) run(window_pixels<kSize, kStride, 2>, 2);
-  if (i < d.count) run(window_pixels<kSize, kStride, 1>, 1);
+  while (i < d.count) run(window_pixels<kSize, kStride, 1>, 1);
 }
 
 // Calls body(first tap, taps) for what lies together, column by column.

@@ -37,7 +37,7 @@ bool has_avx512_and(unsigned more) {
   return (b & needed) == needed && (c & more) == more;
 }
 bool has_avx512() { return has_avx512_and(0); }
-bool has_vnni() { return has_avx512_and(bit_AVX512VNNI); }
+bool has_vnni() { return has_avx512_and(bit_AVX512VNNI | bit_AVX512VBMI); }
 #elif defined(__aarch64__)
 bool has_dotprod() {
 #if defined(__linux__)

@@ -10,14 +10,8 @@
 namespace lr {
 namespace LR_TIER {
 
-#if defined(__AVX512VNNI__)
-constexpr size_t kExtraRows = 1;
-#else
-constexpr size_t kExtraRows = 0;
-#endif
-
 template <size_t kRows>
-using Sums = vi[kRows + kExtraRows][kGemmI8Vectors];
+using Sums = vi[kRows][kGemmI8Vectors];
 
 // The last one to three values of k, then zeros.
 [[maybe_unused]] LR_INLINE int32_t last_quad(const int8_t* x, size_t n) {
@@ -76,23 +70,21 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
 
 #elif defined(__AVX512VNNI__)
 
-LR_INLINE vi dot_quads(vi acc, __m256i x, __m256i w) { return {_mm256_dpbusd_epi32(acc.v, x, w)}; }
-
 // Four values of k; those of row r are x(r).
 template <size_t kRows, class Quad>
 LR_INLINE void add_quad(Sums<kRows>& acc, const Quad& x, const int8_t* w) {
-  const __m256i half = _mm256_set1_epi8(-128);
-  __m256i b[kGemmI8Vectors];
+  const __m512i shift = _mm512_set1_epi8(-128);
+  __m512i b[kGemmI8Vectors];
   LR_UNROLL
-  for (size_t j = 0; j < kGemmI8Vectors; ++j) {
-    b[j] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 4 * kLanes * j));
-    acc[kRows][j] = dot_quads(acc[kRows][j], half, b[j]);
-  }
+  for (size_t j = 0; j < kGemmI8Vectors; ++j) b[j] = _mm512_loadu_si512(w + 4 * kLanes * j);
   LR_UNROLL
   for (size_t r = 0; r < kRows; ++r) {
-    const __m256i v = _mm256_xor_si256(_mm256_set1_epi32(x(r)), half);
+    const __m512i v = _mm512_xor_si512(shift, _mm512_set1_epi32(x(r)));
     LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; ++j) acc[r][j] = dot_quads(acc[r][j], v, b[j]);
+    for (size_t j = 0; j < kGemmI8Vectors; ++j) {
+      // Not the intrinsic, of whose operands GCC makes copies that do not fit the registers.
+      __asm__("vpdpbusd %2, %1, %0" : "+v"(acc[r][j].v) : "v"(v), "v"(b[j]));
+    }
   }
 }
 
@@ -100,9 +92,10 @@ template <bool kNarrow, size_t kRows>
 LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
   constexpr size_t kStep = 4 * kGemmI8Columns;
   size_t i = 0;
-  for (; i + 4 <= k; i += 4, w += kStep)
+  for (; i + 4 <= k; i += 4, w += kStep) {
     add_quad<kRows>(
         acc, [&](size_t r) { return read_32(a[r] + i); }, w);
+  }
   if (i == k) return w;
   add_quad<kRows>(
       acc, [&](size_t r) { return last_quad(a[r] + i, k - i); }, w);
@@ -190,47 +183,36 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
 #endif
 #endif
 
-// A sum, less what the extra row has of it.
-template <size_t kRows>
-LR_INLINE vi sum_of(const Sums<kRows>& acc, size_t row, size_t vector) {
-  if constexpr (kExtraRows != 0) return acc[row][vector] - acc[kRows][vector];
-  return acc[row][vector];
-}
-
 // How sums become results: start(column) is what a vector of sums begins with; store puts kRows rows of them away, of
-// which `left` columns are wanted. Bytes may alias anything, so what is needed for every row is read before the first
-// is stored.
+// which `left` columns are wanted; rows after `last` are that one again. Bytes may alias anything, so what is needed
+// for every row is read before the first is stored.
 struct ToI8 {
   const GemmI8& g;
   Limits limits;
   LR_MEMBER explicit ToI8(const GemmI8& gemm) : g(gemm), limits(gemm.zero, gemm.lo, gemm.hi) {}
   LR_MEMBER vi start(size_t column) const { return load_i(g.bias + column); }
   template <size_t kRows>
-  LR_MEMBER void store(const Sums<kRows>& acc, size_t column, size_t left) const {
+  LR_MEMBER void store(const Sums<kRows>& acc, size_t last, size_t column, size_t left) const {
     const Limits bounds = limits;
     vf scale[kGemmI8Vectors];
     LR_UNROLL
     for (size_t j = 0; j < kGemmI8Vectors; ++j) scale[j] = load(g.scale + column + j * kLanes);
-    int8_t* to = g.c + column;
+    int8_t bytes[kRows * kGemmI8Columns];
+    int8_t* const c = g.c + column;
     const size_t stride = g.c_stride;
-    if (left >= kGemmI8Columns) {
-      LR_UNROLL
-      for (size_t r = 0; r < kRows; ++r, to += stride) store_row<kRows>(acc, r, scale, bounds, to);
-      return;
-    }
+    const bool whole = left >= kGemmI8Columns;
+    int8_t* to = whole ? c : bytes;
+    const size_t step = whole ? stride : kGemmI8Columns;
     LR_UNROLL
-    for (size_t r = 0; r < kRows; ++r, to += stride) {
-      int8_t bytes[kGemmI8Columns];
-      store_row<kRows>(acc, r, scale, bounds, bytes);
-      copy_part<kGemmI8Columns>(to, bytes, left);
-    }
+    for (size_t r = 0; r < kRows; ++r, to += r <= last ? step : 0) store_row<kRows>(acc, r, scale, bounds, to);
+    for (size_t r = 0; !whole && r <= last; ++r) copy_part<kGemmI8Columns>(c + r * stride, bytes + r * step, left);
   }
   template <size_t kRows>
   LR_MEMBER static void store_row(const Sums<kRows>& acc, size_t row, const vf (&scale)[kGemmI8Vectors],
                                   const Limits& bounds, int8_t* to) {
     vf x[kGemmI8Vectors];
     LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; ++j) x[j] = to_float(sum_of<kRows>(acc, row, j)) * scale[j];
+    for (size_t j = 0; j < kGemmI8Vectors; ++j) x[j] = to_float(acc[row][j]) * scale[j];
     LR_UNROLL
     for (size_t j = 0; j < kGemmI8Vectors; j += kTogether) store_together(to + j * kLanes, x + j, bounds);
   }
@@ -242,14 +224,14 @@ struct ToF32 {
   LR_MEMBER explicit ToF32(const GemmI8F32& gemm) : g(gemm), lo(splat(gemm.lo)), hi(splat(gemm.hi)) {}
   LR_MEMBER vi start(size_t) const { return splat_i(0); }
   template <size_t kRows>
-  LR_MEMBER void store(const Sums<kRows>& acc, size_t column, size_t left) const {
+  LR_MEMBER void store(const Sums<kRows>& acc, size_t last, size_t column, size_t left) const {
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) {
       LR_UNROLL
       for (size_t j = 0; j < kGemmI8Vectors; ++j) {
         const size_t at = column + j * kLanes;
-        const vf y = clamp(to_float(sum_of<kRows>(acc, r, j)) * load(g.scale + at) + load(g.offset + at), lo, hi);
-        float* to = g.c + r * g.c_stride + at;
+        const vf y = clamp(to_float(acc[r][j]) * load(g.scale + at) + load(g.offset + at), lo, hi);
+        float* to = g.c + (r < last ? r : last) * g.c_stride + at;
         if (left >= (j + 1) * kLanes) {
           lr::LR_TIER::store(to, y);
         } else if (left > j * kLanes) {
@@ -260,46 +242,63 @@ struct ToF32 {
   }
 };
 
+// kRows rows, of which the last ones may be the last row of g again.
 template <bool kNarrow, size_t kRows, class Output, class Gemm>
 LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_t column) {
   Sums<kRows> acc;
   LR_UNROLL
   for (size_t j = 0; j < kGemmI8Vectors; ++j) {
-    const vi start = output.start(column + j * kLanes);
+    vi start = output.start(column + j * kLanes);
+#if defined(__AVX512VNNI__)
+    start = start + vi{_mm512_loadu_si512(w)};
+    w += sizeof start;
+#endif
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) acc[r][j] = start;
-    LR_UNROLL
-    for (size_t r = kRows; r < kRows + kExtraRows; ++r) acc[r][j] = splat_i(0);
   }
-  for (size_t t = 0; t < g.taps; ++t) {
+  const size_t last = g.rows - 1;
+  const int8_t* const* pointers = g.a;
+  for (size_t t = 0; t < g.taps; ++t, pointers += g.rows) {
     const int8_t* a[kRows];
     LR_UNROLL
-    for (size_t r = 0; r < kRows; ++r) a[r] = g.a[t * kRows + r];
+    for (size_t r = 0; r < kRows; ++r) a[r] = pointers[r < last ? r : last];
     w = add_tap<kNarrow, kRows>(acc, a, g.k, w);
   }
-  output.template store<kRows>(acc, column, g.n - column);
+  output.template store<kRows>(acc, last, column, g.n - column);
 }
 
 template <bool kNarrow, size_t kRows, class Output, class Gemm>
 static void i8_rows(const Gemm& g) {
-  if constexpr (kRows > 1) {
-    if (g.rows < kRows) return i8_rows<kNarrow, kRows - 1, Output>(g);
-  }
   const Output output(g);
   const size_t depth = (g.k + kGemmI8Depth - 1) / kGemmI8Depth * kGemmI8Depth;
-  const size_t panel = kGemmI8Columns * g.taps * depth;
+  const size_t panel = kGemmI8Columns * (g.taps * depth + (kGemmI8Shift != 0 ? sizeof(int32_t) : 0));
   const int8_t* w = g.w;
   for (size_t j = 0; j < g.n; j += kGemmI8Columns, w += panel) i8_panel<kNarrow, kRows>(g, output, w, j);
 }
 
-#if LR_CONCAT(LR_BACKEND_, LR_TIER) == 3 && !defined(__ARM_FEATURE_DOTPROD)
-void gemm_i8(const GemmI8& g) { g.narrow ? i8_rows<true, kGemmI8Rows, ToI8>(g) : i8_rows<false, kGemmI8Rows, ToI8>(g); }
-void gemm_i8_f32(const GemmI8F32& g) {
-  g.narrow ? i8_rows<true, kGemmI8Rows, ToF32>(g) : i8_rows<false, kGemmI8Rows, ToF32>(g);
-}
+template <bool kNarrow, class Output, class Gemm>
+LR_INLINE void i8_product(const Gemm& g) {
+#if !defined(LR_SMALL)
+  if constexpr (kGemmI8Rows > 10) {
+    if (g.rows > 7) return i8_rows<kNarrow, kGemmI8Rows, Output>(g);
+    if (g.rows > 4) return i8_rows<kNarrow, 7, Output>(g);
+  }
+  if constexpr (kGemmI8Rows > 4) {
+    if (g.rows > 4) return i8_rows<kNarrow, kGemmI8Rows, Output>(g);
+  }
+  if (g.rows > 1) return i8_rows<kNarrow, 4, Output>(g);
+  i8_rows<kNarrow, 1, Output>(g);
 #else
-void gemm_i8(const GemmI8& g) { i8_rows<false, kGemmI8Rows, ToI8>(g); }
-void gemm_i8_f32(const GemmI8F32& g) { i8_rows<false, kGemmI8Rows, ToF32>(g); }
+  i8_rows<kNarrow, kGemmI8Rows, Output>(g);
+#endif
+}
+
+#if LR_CONCAT(LR_BACKEND_, LR_TIER) == 3 && !defined(__ARM_FEATURE_DOTPROD)
+void gemm_i8(const GemmI8& g) { g.narrow ? i8_product<true, ToI8>(g) : i8_product<false, ToI8>(g); }
+void gemm_i8_f32(const GemmI8F32& g) { g.narrow ? i8_product<true, ToF32>(g) : i8_product<false, ToF32>(g); }
+#else
+void gemm_i8(const GemmI8& g) { i8_product<false, ToI8>(g); }
+void gemm_i8_f32(const GemmI8F32& g) { i8_product<false, ToF32>(g); }
 #endif
 
 }  // namespace LR_TIER

@@ -53,6 +53,17 @@ struct GemmF32 {
   size_t ahead_step = 0;
 };
 
+// A panel of gemm_nr columns of weights kept as integers of 8 or 4 bits (pack_panel_q): for each block of values of k
+// gemm_nr scales and, with offsets, as many of these; then the integers, those of two values of k together: with 8 bits
+// gemm_nr of the first and of the second, with 4 bits the second in the upper halves. A weight is
+// integer * scale + offset.
+struct PanelQ {
+  const void* packed;
+  size_t k, block;
+  int bits;
+  bool offsets;
+};
+
 // One row of `count` output pixels of a depthwise convolution, all channels:
 //   y[i][c] = clamp(bias[c] + sum over taps t of x[i * step + t][c] * w[t][c], lo, hi)
 // where x holds one pointer per output pixel and tap; consecutive pixels are `step` pointers apart, so
@@ -147,6 +158,12 @@ struct DepthwiseI8 {
   int32_t zero, lo, hi;
 };
 
+// One pixel of pooling: the channels from `first` on of x[t], for all taps t; y is their first one.
+struct PoolI8 {
+  const int8_t* const* x;
+  size_t taps, first, channels;
+};
+
 // Element-wise arithmetic: x and y less their zero points, then
 //   add_i8  quantised x * x_scale + y * y_scale
 //   mul_i8  quantised x * y * x_scale
@@ -158,6 +175,9 @@ struct BinaryI8 {
 
 // All other kernels: X(name, result, parameters). Contracts:
 //   gemm_f32 depthwise_f32 max_pool_f32 avg_pool_f32   see the structs; a NaN tap gives a NaN maximum
+//   multiply_row_q   y[j] = sum over k of a[k] * w[k][j] for the gemm_nr columns of a panel; a_sums has the sums of a
+//                    over the blocks of k, and is only read with offsets
+//   expand_q         y[k][j] = w[k][j], as gemm_f32 reads them behind the biases
 //   scale_shift_f32  y[i] = x[i] * scale[i] + shift[i]; y may equal x
 //   prelu_f32        y[i] = x[i] < 0 ? x[i] * slope[i] : x[i]; y may equal x
 //   axpy_f32         acc[i] += a * x[i]
@@ -173,19 +193,23 @@ struct BinaryI8 {
 //   gemm_i8, gemm_i8_f32, depthwise_i8, add_i8, mul_i8  see the structs; z may equal x or y
 //   quantize_i8      y[i] = quantised x[i] / scale; not-a-number becomes the zero point
 //   dequantize_i8    y[i] = (x[i] - zero) * scale
+//   max_pool_i8      y[c] = the greatest x[t][first + c], limited to [lo, hi]
+//   sum_pool_i8      y[c] = the sum of x[t][first + c]
 //   look_up_u8       y[i] = table[x[i]] of 256 entries; y may equal x, the table must lie apart
 //   multiply_add_f32  rounds of independent multiply-adds on registers; returns the operations done
 //   winograd_input_f32, winograd_output_f32: the transforms of convolution as F(4x4, 3x3), see their arguments
 #define LR_OTHER_KERNELS(X) \
   LR_FLOAT_KERNELS(X)       \
   LR_SHARED_KERNELS(X)      \
-  LR_PRODUCT_I8_KERNELS(X)
+  LR_INT8_KERNELS(X)
 
 // A tier may share kernels with another and have of its own (table.h) those of floats, with the activations and
-// reducing ones, or also the integer products.
+// reducing ones, or also those of integers.
 #define LR_FLOAT_KERNELS(X)                                                                                           \
   X(gemm_f32, void, (const GemmF32& g))                                                                               \
   X(depthwise_f32, void, (const DepthwiseF32& d))                                                                     \
+  X(multiply_row_q, void, (const PanelQ& p, const float* a, const float* a_sums, float* y))                           \
+  X(expand_q, void, (const PanelQ& p, float* y))                                                                      \
   X(winograd_input_f32, void, (const WinogradInputF32& t))                                                            \
   X(winograd_output_f32, void, (const WinogradOutputF32& t))                                                          \
   X(dot_f32, float, (const float* x, const float* y, size_t n))                                                       \
@@ -205,23 +229,26 @@ struct BinaryI8 {
   X(copy_rows_32, void,                                                                                   \
     (const uint32_t* src, size_t src_stride, uint32_t* dst, size_t dst_stride, size_t rows, size_t cols)) \
   X(f16_to_f32, void, (const uint16_t* x, float* y, size_t n))                                            \
-  X(f32_to_f16, void, (const float* x, uint16_t* y, size_t n))                                            \
-  X(depthwise_i8, void, (const DepthwiseI8& d))                                                           \
-  X(quantize_i8, void, (const float* x, int8_t* y, size_t n, float scale, int32_t zero))                  \
-  X(dequantize_i8, void, (const int8_t* x, float* y, size_t n, float scale, int32_t zero))                \
-  X(add_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))             \
-  X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b))             \
-  X(look_up_u8, void, (const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table))
+  X(f32_to_f16, void, (const float* x, uint16_t* y, size_t n))
 
-#define LR_PRODUCT_I8_KERNELS(X)      \
-  X(gemm_i8, void, (const GemmI8& g)) \
-  X(gemm_i8_f32, void, (const GemmI8F32& g))
+#define LR_INT8_KERNELS(X)                                                                    \
+  X(gemm_i8, void, (const GemmI8& g))                                                         \
+  X(gemm_i8_f32, void, (const GemmI8F32& g))                                                  \
+  X(depthwise_i8, void, (const DepthwiseI8& d))                                               \
+  X(max_pool_i8, void, (const PoolI8& p, int8_t* y, int32_t lo, int32_t hi))                  \
+  X(sum_pool_i8, void, (const PoolI8& p, int32_t* y))                                         \
+  X(quantize_i8, void, (const float* x, int8_t* y, size_t n, float scale, int32_t zero))      \
+  X(dequantize_i8, void, (const int8_t* x, float* y, size_t n, float scale, int32_t zero))    \
+  X(add_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b)) \
+  X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b)) \
+  X(look_up_u8, void, (const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table))
 
 struct Kernels {
   const char* tier;
   size_t lanes;                                  // floats in a vector of the depthwise kernel
   size_t gemm_mr, gemm_nr;                       // rows and columns of the GEMM tile
   size_t gemm_i8_mr, gemm_i8_nr, gemm_i8_depth;  // of the integer GEMM, and values of k packed together
+  int32_t gemm_i8_shift;                         // what it adds to the left operand to make it unsigned
   size_t depthwise_i8_lanes;                     // int32 sums in a vector of the integer depthwise kernel
   size_t depthwise_i8_depth;                     // taps of a column it takes packed together
 
@@ -263,6 +290,13 @@ size_t packed_gemm_f32_bytes(size_t taps, size_t k, size_t n);
 void pack_gemm_f32(const float* w, size_t tap_stride, size_t k_stride, size_t n_stride, const float* bias, size_t taps,
                    size_t k, size_t n, float* packed);
 
+// Bytes of a panel as multiply_row_q reads it.
+inline size_t panel_q_bytes(size_t k, size_t block, int bits, bool offsets, size_t nr) {
+  const size_t blocks = (k + block - 1) / block, last = k - (blocks - 1) * block;
+  const size_t pairs = (blocks - 1) * ((block + 1) / 2) + (last + 1) / 2;
+  return nr * (blocks * (offsets ? 2 : 1) * sizeof(float) + pairs * (bits == 8 ? 2 : 1));
+}
+
 // The same for depthwise_f32: channels rounded up to whole vectors. Weight (tap, channel c) is at
 // w + tap*tap_stride + c*channel_stride. bias may be null (zeros).
 size_t packed_depthwise_f32_bytes(size_t taps, size_t channels);
@@ -270,7 +304,8 @@ void pack_depthwise_f32(const float* w, size_t tap_stride, size_t channel_stride
                         size_t channels, float* packed);
 
 // The same for the integer kernels. k is rounded up to gemm_i8_depth, the taps of a column to depthwise_i8_depth; what
-// is missing is zero.
+// is missing is zero. A panel of the GEMM begins with what takes gemm_i8_shift off the sums again, an int32 per column,
+// if it is not 0. A column that is a multiple of gemm_i8_nr begins at packed_gemm_i8_bytes(taps, k, column).
 size_t packed_gemm_i8_bytes(size_t taps, size_t k, size_t n);
 void pack_gemm_i8(const int8_t* w, size_t tap_stride, size_t k_stride, size_t n_stride, size_t taps, size_t k, size_t n,
                   int8_t* packed);

@@ -1,4 +1,6 @@
 // Packing of weights into the layouts the micro-kernels read.
+#include <cstring>
+
 #include "tiers.h"
 
 namespace lr {
@@ -75,16 +77,22 @@ void pack_depthwise_f32(const float* w, size_t tap_stride, size_t channel_stride
   pack_depthwise_f32(kernels(), w, tap_stride, channel_stride, bias, taps, channels, packed);
 }
 
-size_t packed_gemm_i8_bytes(size_t taps, size_t k, size_t n) {
-  const size_t nr = kernels().gemm_i8_nr, depth = kernels().gemm_i8_depth;
-  return (n + nr - 1) / nr * nr * taps * ((k + depth - 1) / depth * depth);
+size_t packed_gemm_i8_bytes(const Kernels& tier, size_t taps, size_t k, size_t n) {
+  const size_t nr = tier.gemm_i8_nr, depth = tier.gemm_i8_depth;
+  const size_t start = tier.gemm_i8_shift != 0 ? sizeof(int32_t) : 0;
+  return (n + nr - 1) / nr * nr * (start + taps * ((k + depth - 1) / depth * depth));
 }
+
+size_t packed_gemm_i8_bytes(size_t taps, size_t k, size_t n) { return packed_gemm_i8_bytes(kernels(), taps, k, n); }
 
 void pack_gemm_i8(const Kernels& tier, const int8_t* w, size_t tap_stride, size_t k_stride, size_t n_stride,
                   size_t taps, size_t k, size_t n, int8_t* packed) {
   const size_t nr = tier.gemm_i8_nr, depth = tier.gemm_i8_depth;
   for (size_t j0 = 0; j0 < n; j0 += nr) {
     const size_t columns = n - j0 < nr ? n - j0 : nr;
+    int8_t* starts = packed;
+    if (tier.gemm_i8_shift != 0) packed += nr * sizeof(int32_t);
+    int8_t* panel = packed;
     for (size_t t = 0; t < taps; ++t) {
       for (size_t i = 0; i < k; i += depth) {
         const int8_t* group = w + t * tap_stride + i * k_stride + j0 * n_stride;
@@ -95,6 +103,14 @@ void pack_gemm_i8(const Kernels& tier, const int8_t* w, size_t tap_stride, size_
           }
         }
       }
+    }
+    for (size_t j = 0; j < nr && starts != panel; ++j, starts += sizeof(int32_t)) {
+      int32_t sum = 0;
+      for (const int8_t* group = panel + j * depth; group < packed; group += nr * depth) {
+        for (size_t d = 0; d < depth; ++d) sum += group[d];
+      }
+      const auto start = static_cast<int32_t>(-static_cast<uint32_t>(tier.gemm_i8_shift) * static_cast<uint32_t>(sum));
+      std::memcpy(starts, &start, sizeof start);
     }
   }
 }

@@ -21,7 +21,24 @@ LR_INLINE vi load_i8_part(const int8_t* x, size_t n) {
   return load_i8(values);
 }
 
-#if defined(__AVX2__) && !LR_IS_SCALAR
+#if defined(__AVX512VBMI__) && !LR_IS_SCALAR
+
+// 64 values: each half of the table takes seven bits of them.
+struct Table {
+  __m512i entries[4];
+  LR_MEMBER explicit Table(const uint8_t* table) {
+    for (size_t i = 0; i < 4; ++i) entries[i] = _mm512_loadu_si512(table + 64 * i);
+  }
+  static constexpr size_t kBytes = 64;
+  LR_MEMBER void operator()(const uint8_t* x, uint8_t* y) const {
+    const __m512i at = _mm512_loadu_si512(x);
+    const __m512i low = _mm512_permutex2var_epi8(entries[0], at, entries[1]);
+    const __m512i high = _mm512_permutex2var_epi8(entries[2], at, entries[3]);
+    _mm512_storeu_si512(y, _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high));
+  }
+};
+
+#elif defined(__AVX2__) && !LR_IS_SCALAR
 
 // 32 values: of each 16 entries those whose number has the same upper half are picked, the others give 0.
 struct Table {

@@ -27,6 +27,7 @@ const Kernels table = {
     kGemmI8Rows,
     kGemmI8Columns,
     kGemmI8Depth,
+    kGemmI8Shift,
     kIntegerLanes,
     kDepthwiseI8Depth,
     LR_OTHER_KERNELS(LR_OTHER){LR_UNARY_KERNELS(LR_UNARY)},

@@ -1,7 +1,7 @@
 // Declarations of every kernel of the tier being compiled. table.cc collects them in `table`.
 //
 // The tier LR_ALL has all kernels itself. With LR_FLOATS, that tier is the same but for float kernels of its own; with
-// LR_PRODUCTS, that one again but for the integer products. A qualified name of a namespace finds its own declarations
+// LR_INTEGERS, that one again but for the integer kernels. A qualified name of a namespace finds its own declarations
 // first, then those of the namespace it uses.
 #pragma once
 
@@ -37,14 +37,11 @@ LR_REDUCE_KERNELS(LR_DECLARE_REDUCE)
 LR_FLOAT_KERNELS(LR_DECLARE)
 }  // namespace LR_FLOATS
 
-#ifdef LR_PRODUCTS
-namespace LR_PRODUCTS {
+#ifdef LR_INTEGERS
+namespace LR_INTEGERS {
 using namespace LR_FLOATS;
-LR_PRODUCT_I8_KERNELS(LR_DECLARE)
-#if defined(__ARM_FEATURE_DOTPROD)
-void depthwise_i8(const DepthwiseI8& d);  // multiplies four taps at a time
-#endif
-}  // namespace LR_PRODUCTS
+LR_INT8_KERNELS(LR_DECLARE)
+}  // namespace LR_INTEGERS
 #endif
 
 namespace LR_TIER {

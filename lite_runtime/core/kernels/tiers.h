@@ -40,6 +40,7 @@ void pack_depthwise_f32(const Kernels& tier, const float* w, size_t tap_stride, 
                         const float* bias, size_t taps, size_t channels, float* packed);
 void pack_gemm_i8(const Kernels& tier, const int8_t* w, size_t tap_stride, size_t k_stride, size_t n_stride,
                   size_t taps, size_t k, size_t n, int8_t* packed);
+size_t packed_gemm_i8_bytes(const Kernels& tier, size_t taps, size_t k, size_t n);
 size_t packed_depthwise_i8_bytes(const Kernels& tier, size_t taps, size_t channels);
 void pack_depthwise_i8(const Kernels& tier, const int8_t* w, size_t tap_stride, size_t channel_stride, size_t taps,
                        size_t channels, int8_t* packed);

@@ -9,7 +9,12 @@ namespace LR_TIER {
 
 // Of the float and of the integer kernels, which a tier may have from different tiers (table.h).
 #if defined(__AVX512F__) && !LR_IS_SCALAR
-constexpr size_t kFloatLanes = 16, kIntegerLanes = 8;
+constexpr size_t kFloatLanes = 16;
+#if defined(__AVX512VNNI__)
+constexpr size_t kIntegerLanes = 16;
+#else
+constexpr size_t kIntegerLanes = 8;
+#endif
 #else
 constexpr size_t kFloatLanes = kLanes, kIntegerLanes = kLanes;
 #endif
@@ -33,7 +38,7 @@ constexpr size_t kGemmColumns = kGemmVectors * kFloatLanes;
 #if defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
 constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 4;
 #elif defined(__AVX512VNNI__)
-constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 4;
+constexpr size_t kGemmI8Rows = 14, kGemmI8Vectors = 2, kGemmI8Depth = 4;
 #elif defined(__AVX2__)
 constexpr size_t kGemmI8Rows = 6, kGemmI8Vectors = 2, kGemmI8Depth = 2;
 #elif defined(__aarch64__) && !LR_IS_SCALAR
@@ -42,6 +47,11 @@ constexpr size_t kGemmI8Rows = 4, kGemmI8Vectors = 4, kGemmI8Depth = 2;
 constexpr size_t kGemmI8Rows = kGemmRows, kGemmI8Vectors = kGemmVectors, kGemmI8Depth = 2;
 #endif
 constexpr size_t kGemmI8Columns = kGemmI8Vectors * kIntegerLanes;
+#if defined(__AVX512VNNI__)  // its dot product takes unsigned values on one side
+constexpr int32_t kGemmI8Shift = 128;
+#else
+constexpr int32_t kGemmI8Shift = 0;
+#endif
 
 // Groups of channels (vectors) that the float depthwise kernel computes together, for seven pixels.
 #if defined(__aarch64__) && !LR_IS_SCALAR

@@ -64,7 +64,9 @@ LR_INLINE void store_together(int8_t* p, const vf* x, const Limits& limits) {
 
 #define LR_WIDE_PAIRS 1
 struct vp {
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+  __m512i v;
+#elif defined(__AVX2__)
   __m256i v;
 #else
   __m128i v;
@@ -72,7 +74,41 @@ struct vp {
 };
 using PairElement = int16_t;
 
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+
+LR_INLINE __m128i load_16_bytes(const int8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+LR_INLINE vp load_pairs(const int8_t* p) {
+  return {_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+LR_INLINE vp interleave(const int8_t* a, const int8_t* b) {
+  const __m128i x = load_16_bytes(a), y = load_16_bytes(b);
+  return {_mm512_cvtepi8_epi16(_mm256_set_m128i(_mm_unpackhi_epi8(x, y), _mm_unpacklo_epi8(x, y)))};
+}
+LR_INLINE vp splat_pair(const int16_t* p) { return {_mm512_set1_epi32(read_32(p))}; }
+#if defined(__AVX512VNNI__)
+LR_INLINE vi dot(vi acc, vp x, vp y) { return {_mm512_dpwssd_epi32(acc.v, x.v, y.v)}; }
+#else
+LR_INLINE vi dot(vi acc, vp x, vp y) { return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(x.v, y.v))}; }
+#endif
+LR_INLINE vi load_i8(const int8_t* p) { return {_mm512_cvtepi8_epi32(load_16_bytes(p))}; }
+LR_INLINE vi load_i(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
+LR_INLINE void store_i8(int8_t* p, vi a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v)); }
+
+struct Limits {
+  vf lo, hi;
+  __m512i zero;
+  LR_MEMBER Limits(int32_t zero_, int32_t lo_, int32_t hi_)
+      : lo(splat(static_cast<float>(lo_ - zero_))),
+        hi(splat(static_cast<float>(hi_ - zero_))),
+        zero(_mm512_set1_epi32(zero_)) {}
+};
+constexpr size_t kTogether = 1;
+LR_INLINE void store_together(int8_t* p, const vf* x, const Limits& limits) {
+  const __m512i y = _mm512_cvtps_epi32(min(limits.hi, max(limits.lo, x[0])).v);
+  store_i8(p, {_mm512_add_epi32(y, limits.zero)});
+}
+
+#elif defined(__AVX2__)
 
 LR_INLINE vp load_pairs(const int8_t* p) {
   return {_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
@@ -82,11 +118,7 @@ LR_INLINE vp interleave(const int8_t* a, const int8_t* b) {
   return {_mm256_cvtepi8_epi16(_mm_unpacklo_epi8(load_8_bytes(a), load_8_bytes(b)))};
 }
 LR_INLINE vp splat_pair(const int16_t* p) { return {_mm256_set1_epi32(read_32(p))}; }
-#if defined(__AVX512VNNI__)
-LR_INLINE vi dot(vi acc, vp x, vp y) { return {_mm256_dpwssd_epi32(acc.v, x.v, y.v)}; }
-#else
 LR_INLINE vi dot(vi acc, vp x, vp y) { return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(x.v, y.v))}; }
-#endif
 LR_INLINE vi load_i8(const int8_t* p) { return {_mm256_cvtepi8_epi32(load_8_bytes(p))}; }
 LR_INLINE vi load_i(const int32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
 LR_INLINE void store_i8(int8_t* p, vi a) {
@@ -126,6 +158,8 @@ LR_INLINE void widen_16(const int8_t* from, int16_t* to) {
 
 #endif
 
+#if !defined(__AVX512F__)
+
 // The nearest integers, half to even; what is too small becomes the least one, larger than 2^31 must not be.
 #if defined(__AVX2__)
 LR_INLINE __m256i nearest(vf x) { return _mm256_cvtps_epi32(x.v); }
@@ -159,6 +193,8 @@ LR_INLINE void store_together(int8_t* p, const vf* x, const Limits& limits) {
   const __m128i words = limits.words(nearest(min(limits.hi, x[0])), nearest(min(limits.hi, x[1])));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
 }
+#endif
+
 #endif
 
 #else

@@ -44,7 +44,7 @@
 
 #if LR_IS_SCALAR
 #include "scalar.h"
-#elif defined(__AVX512F__) && !defined(__AVX512VNNI__)  // the integer products of the tier vnni use 8 lanes
+#elif defined(__AVX512F__)
 #include "avx512.h"
 #elif defined(__SSE2__)
 #include "x86.h"

@@ -38,7 +38,7 @@ class Conv2DInt8 : public Op {
                    static_cast<long long>(conv_.out_channels));
     }
     const int32_t* bias = node.has(2) ? node.in[2]->as<int32_t>() : nullptr;
-    const auto slack = static_cast<int64_t>(std::max(kernels().gemm_i8_nr, kernels().lanes));
+    const auto slack = static_cast<int64_t>(std::max(kernels().gemm_i8_nr, kernels().depthwise_i8_lanes));
     constants_ = product_constants(node.in[1]->as<int8_t>(), conv_.out_channels, per_channel, per_channel, 1, bias, x_,
                                    weights, y_, conv_.out_channels + slack);
     conv_.depthwise() ? prepare_depthwise(node) : prepare_gemm(node);
@@ -83,7 +83,6 @@ class Conv2DInt8 : public Op {
     int8_t* padded = Workspace::at<int8_t>(node, padded_);
     if (runs) conv_.pad_rows(node, x, static_cast<int8_t>(x_.zero), padded);
     const int64_t channels = conv_.window.channels;
-    const auto depth = round_up(gemm_.k, static_cast<int64_t>(kernels().gemm_i8_depth));
     tiles_.each(
         node, Workspace::at<const int8_t*>(node, pointers_),
         [&](int64_t g, int64_t row, size_t rows, const int8_t** a) {
@@ -100,7 +99,8 @@ class Conv2DInt8 : public Op {
           p.taps = static_cast<size_t>(gemm_.taps);
           p.k = static_cast<size_t>(gemm_.k);
           p.n = columns;
-          p.w = weights + static_cast<size_t>(g) * group_bytes() + static_cast<size_t>(column * gemm_.taps * depth);
+          p.w = weights + static_cast<size_t>(g) * group_bytes() +
+                packed_gemm_i8_bytes(p.taps, p.k, static_cast<size_t>(column));
           p.bias = constants_.bias.data() + channel;
           p.scale = constants_.scale.data() + channel;
           p.narrow = constants_.narrow;

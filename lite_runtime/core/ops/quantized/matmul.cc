@@ -50,7 +50,7 @@ class Int8Product : public Op {
     p.taps = 1;
     p.k = static_cast<size_t>(g_.k);
     p.n = columns;
-    p.w = packed + column * round_up(g_.k, static_cast<int64_t>(kernels().gemm_i8_depth));
+    p.w = packed + packed_gemm_i8_bytes(1, p.k, static_cast<size_t>(column));
     return p;
   }
 

@@ -8,7 +8,7 @@
 namespace lr {
 namespace {
 
-constexpr int64_t kChunk = 256;                 // channels at a time
+constexpr size_t kChunk = 256;                  // channels at a time
 constexpr int64_t kMaxTaps = int64_t{1} << 22;  // the sums of an average are int32
 
 template <class Attr>
@@ -57,9 +57,11 @@ class PoolInt8 : public Op {
                 for (int64_t p = 0; p < pixels; ++p) {
                   const int8_t* const* x = taps + static_cast<size_t>(p) * rows_.step();
                   int8_t* to = y + (pixel + p) * window_.channels;
-                  for (int64_t c = 0; c < window_.channels; c += kChunk) {
-                    const int64_t n = std::min(kChunk, window_.channels - c);
-                    kIsMax ? maximum(x, c, to + c, n) : average(x, c, to + c, n, scales[p]);
+                  const PoolI8 pool{x, static_cast<size_t>(window_.taps()), 0, static_cast<size_t>(window_.channels)};
+                  if (kIsMax) {
+                    kernels().max_pool_i8(pool, to, range_.lo, range_.hi);
+                  } else {
+                    average(pool, to, scales[p]);
                   }
                 }
               });
@@ -68,34 +70,21 @@ class PoolInt8 : public Op {
  private:
   static constexpr bool kIsMax = std::is_same<Attr, schema::MaxPoolFusion>::value;
 
-  // In blocks of a fixed size, which compilers turn into vectors.
-  static void raise_to(const int8_t* __restrict x, int8_t* __restrict y, int64_t n) {
-    constexpr int64_t kBlock = 16;
-    int64_t i = 0;
-    for (; i + kBlock <= n; i += kBlock) {
-      for (int64_t j = 0; j < kBlock; ++j) y[i + j] = std::max<int8_t>(y[i + j], x[i + j]);
+  void average(PoolI8 p, int8_t* y, float scale) const {
+    const auto zeros = static_cast<int32_t>(window_.taps()) * x_.zero;
+    const size_t channels = p.channels;
+    for (size_t c = 0; c < channels; c += kChunk) {
+      const size_t n = std::min(kChunk, channels - c);
+      int32_t sums[kChunk];
+      float product[kChunk];
+      p.first = c;
+      p.channels = n;
+      kernels().sum_pool_i8(p, sums);
+      for (size_t i = 0; i < n; ++i) product[i] = static_cast<float>(sums[i] - zeros) * scale;
+      kernels().quantize_i8(product, y + c, n, 1.f, y_.zero);
     }
-    for (; i < n; ++i) y[i] = std::max(y[i], x[i]);
-  }
-
-  void maximum(const int8_t* const* x, int64_t c, int8_t* y, int64_t n) const {
-    std::memset(y, -128, static_cast<size_t>(n));
-    for (int64_t t = 0; t < window_.taps(); ++t) raise_to(x[t] + c, y, n);
     const auto lo = static_cast<int8_t>(range_.lo), hi = static_cast<int8_t>(range_.hi);
-    for (int64_t i = 0; i < n; ++i) y[i] = std::min(std::max(y[i], lo), hi);
-  }
-
-  void average(const int8_t* const* x, int64_t c, int8_t* y, int64_t n, float scale) const {
-    int32_t sum[kChunk] = {};
-    for (int64_t t = 0; t < window_.taps(); ++t) {
-      const int8_t* tap = x[t] + c;
-      for (int64_t i = 0; i < n; ++i) sum[i] += tap[i] - x_.zero;
-    }
-    float product[kChunk];
-    for (int64_t i = 0; i < n; ++i) product[i] = static_cast<float>(sum[i]) * scale;
-    kernels().quantize_i8(product, y, static_cast<size_t>(n), 1.f, y_.zero);
-    const auto lo = static_cast<int8_t>(range_.lo), hi = static_cast<int8_t>(range_.hi);
-    for (int64_t i = 0; i < n; ++i) y[i] = std::min(std::max(y[i], lo), hi);
+    for (size_t c = 0; c < channels; ++c) y[c] = std::min(std::max(y[c], lo), hi);
   }
 
   Window window_;

@@ -1,0 +1,119 @@
+// MatMulFusion, FullConnection and Gather with weights stored as int8 by WEIGHT_QUANT, which stay int8.
+#include <algorithm>
+
+#include "ops/indexing.h"
+#include "ops/quantized/quantized.h"
+#include "ops/stored/weights.h"
+
+namespace lr {
+namespace {
+
+bool is_stored(const NodeDef& node) {
+  return node.quant_type == schema::QuantType_QUANT_WEIGHT || node.quant_type == schema::QuantType_WeightQuant;
+}
+
+// One set of parameters for each row (axis 0) or column (axis 1), or a single one.
+bool is_matrix(const TensorDef& weight, int axis) {
+  if (weight.dtype != DType::kInt8 || !weight.is_const() || weight.quant.empty() || weight.shape.rank() != 2) {
+    return false;
+  }
+  return weight.quant.size() == 1 || static_cast<int64_t>(weight.quant.size()) == weight.shape[axis];
+}
+
+class ByChannel : public StoredMatrix {
+ public:
+  ByChannel(const Node& node, const Tensor& weight, bool transposed) : q_(weight.as<int8_t>()) {
+    n = weight.shape[transposed ? 0 : 1];
+    k = weight.shape[transposed ? 1 : 0];
+    block = k;
+    row_step_ = transposed ? k : 1;
+    column_step_ = transposed ? 1 : n;
+    affine_ = quantization_of(node, weight, DType::kInt8, transposed ? 0 : 1);
+    const auto [least, most] = std::minmax_element(q_, q_ + weight.count());
+    if (weight.count() > 0 && *least >= -8 && *most <= 7) bits = 4;
+  }
+  int value(int64_t row, int64_t column) const override { return q_[row * row_step_ + column * column_step_]; }
+  Affine affine(int64_t row, int64_t) const override { return affine_.of(row * affine_.inner); }
+
+ private:
+  const int8_t* q_;
+  int64_t row_step_ = 0, column_step_ = 0;
+  Quantization affine_;
+};
+
+class StoredMatMul : public Op {
+ public:
+  static bool accepts(const NodeDef& node, const Model& model) {
+    if (!is_stored(node) || node.inputs.size() < 2 || model.tensors()[node.inputs[0]].is_const()) return false;
+    const auto* matmul = node.attributes->value_as<schema::MatMulFusion>();
+    if (matmul != nullptr && matmul->transpose_a()) return false;
+    const bool transposed = matmul == nullptr || matmul->transpose_b();
+    const TensorDef& weight = input_of(node, 1, model);
+    return is_matrix(weight, transposed ? 0 : 1) && weight.shape.count() > 0 &&
+           (node.inputs.size() < 3 || model.tensors()[node.inputs[2]].quant.empty());
+  }
+
+  void infer(Node& node) override {
+    const auto* matmul = node.def->attributes->value_as<schema::MatMulFusion>();
+    g_ = matmul != nullptr ? fit_matmul(node) : fit_full_connection(node);
+    node.expect_dtype(0, DType::kFloat32);
+    if (node.has(2)) node.expect_dtype(2, DType::kFloat32);
+    activation_ = FusedActivation(
+        node, matmul != nullptr ? matmul->activation_type() : node.attr<schema::FullConnection>()->activation_type());
+    node.set_out(0, DType::kFloat32, g_.out);
+  }
+
+  void prepare(Node& node) override {
+    product_.prepare(node, g_.products * g_.m, ByChannel(node, *node.in[1], g_.transpose_b));
+  }
+
+  void run(Node& node) override { product_.run(node, node.has(2) ? node.in[2]->as<float>() : nullptr, activation_); }
+
+  bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
+
+ private:
+  MatrixGeometry g_;
+  FusedActivation activation_;
+  StoredProduct product_;
+};
+
+class StoredGather : public Op {
+ public:
+  static bool accepts(const NodeDef& node, const Model& model) {
+    if (!is_stored(node) && node.quant_type != schema::QuantType_QUANT_DYNAMIC) return false;
+    if (node.inputs.size() < 2 || node.inputs.size() > 3 || !is_matrix(input_of(node, 0, model), 0)) return false;
+    if (node.inputs.size() == 2) return true;
+    const TensorDef& axis = input_of(node, 2, model);
+    return axis.is_const() && axis.dtype == DType::kInt32 && axis.shape.count() == 1 &&
+           *static_cast<const int32_t*>(axis.data) == 0;
+  }
+
+  void infer(Node& node) override {
+    Indices::expect(node, 1);
+    table_ = quantization_of(node, *node.in[0], DType::kInt8, 0);
+    Shape out = node.in[1]->shape;
+    out.push_back(node.in[0]->shape[1]);
+    node.set_out(0, DType::kFloat32, out);
+  }
+
+  void run(Node& node) override {
+    const Tensor& table = *node.in[0];
+    const Indices index(*node.in[1]);
+    const int64_t columns = table.shape[1];
+    for (int64_t i = 0; i < node.in[1]->count(); ++i) {
+      const int64_t row = index.position(i, table.shape[0]);
+      dequantize(DType::kInt8, table.as<int8_t>() + row * columns, node.out[0]->as<float>() + i * columns, columns,
+                 {{table_.of(row * columns)}, 1}, 0);
+    }
+  }
+
+ private:
+  Quantization table_;
+};
+
+LR_REGISTER_STORED_OP(MatMulFusion, StoredMatMul)
+LR_REGISTER_STORED_OP(FullConnection, StoredMatMul)
+LR_REGISTER_STORED_OP(Gather, StoredGather)
+
+}  // namespace
+}  // namespace lr
