@@ -32,7 +32,8 @@ PathLike = Union[str, "os.PathLike[str]"]
 Progress = Callable[[str], None]
 
 _CHECK_LIMIT = 1 << 30  # bytes
-_FLOAT16_THRESHOLD = 5e-2
+# Of weights rounded to float16 and activations rounded to integers, which now and then fall to the other one of two.
+_ROUNDED_THRESHOLD = 5e-2
 DECRYPT_MODES = ("AES-GCM", "AES-CBC")
 
 
@@ -86,8 +87,8 @@ def convert(
         check: compare the converted model with an independent witness before it is written (see converter.check),
             and before it is quantised.
         check_data: a .npz with an array per input, in the source's layout; by default random numbers.
-        check_threshold: largest error allowed, as a fraction of the largest value of an output; by default 1e-3,
-            with fp16 5e-2.
+        check_threshold: largest error allowed, as a fraction of the largest value of an output; by default 1e-3;
+            5e-2 with fp16 and for a source that is quantised already.
         decrypt_key: of an encrypted MindIR, as hexadecimal digits or bytes.
         decrypt_mode: "AES-GCM" or "AES-CBC".
         allow_custom: write nodes that cannot be converted as Custom nodes (see lite_runtime.register_op).
@@ -148,7 +149,8 @@ def convert(
     if check and not unknown:
         options = checking.Options(
             data=None if check_data is None else Path(check_data),
-            threshold=check_threshold or (_FLOAT16_THRESHOLD if fp16 else checking.DEFAULT_THRESHOLD),
+            threshold=check_threshold
+            or (_ROUNDED_THRESHOLD if fp16 or _rounds_activations(model) else checking.DEFAULT_THRESHOLD),
             channels_last=input_format == Format.NHWC,
             encrypted=bool(decrypt_key),
         )
@@ -186,6 +188,11 @@ def convert(
     report.outputs = [_summary(value) for value in model.main.outputs]
     report.seconds = sum(report.stages.values())
     return report
+
+
+def _rounds_activations(model: Model) -> bool:
+    """Whether the source is quantised already: values that are not constant stand for others as integers."""
+    return any(v.quant and v.data is None for g in model.graphs for n in g.nodes for v in n.outputs)
 
 
 def _cast_ends(model: Model, inputs: DataType, outputs: DataType) -> None:
