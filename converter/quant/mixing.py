@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from converter.config import Config
-from converter.errors import ConfigError, SourceFileError, UsageError
+from converter.errors import ConfigError, UsageError
 from converter.ir.graph import Model
 from converter.quant import samples
 from converter.quant.auto_mixed import Accuracy, Budget, Run
@@ -53,13 +51,7 @@ def from_config(
 
 def _labelled(path: Path, model: Model, to_channels_last: bool) -> Accuracy:
     """The part of samples whose largest value of the first output is at the label's place."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = dict(file)
-    except OSError as error:
-        raise SourceFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: is not a .npz file of arrays ({error})") from error
+    stored = samples.arrays_of(path)
     labels = stored.pop(_LABELS, None)
     if labels is None:
         raise UsageError(f"{path}: holds no array '{_LABELS}' (it has {', '.join(stored)})")

@@ -61,14 +61,19 @@ def _turned(x: np.ndarray, value: Value, to_channels_last: bool, number: int) ->
     return np.ascontiguousarray(x, value.dtype.numpy)
 
 
-def _from_file(path: Path, inputs: Sequence[Value]) -> list[list[np.ndarray]]:
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file by name. Raises SourceFileError or UsageError."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            stored = dict(file)
+            return dict(file)
     except OSError as error:
         raise SourceFileError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise UsageError(f"{path}: is not a .npz file of arrays ({error})") from error
+
+
+def _from_file(path: Path, inputs: Sequence[Value]) -> list[list[np.ndarray]]:
+    stored = arrays_of(path)
     by_name = all(v.name in stored for v in inputs)
     arrays = [stored[v.name] for v in inputs] if by_name else list(stored.values())
     if len(arrays) < len(inputs):
