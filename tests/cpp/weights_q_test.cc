@@ -39,7 +39,7 @@ struct Panel {
             if (bits == 8) {
               at[half * nr + j] = static_cast<uint8_t>(q);
             } else {
-              at[j] = static_cast<uint8_t>(half == 0 ? q & 15 : at[j] | q << 4);
+              at[j] = static_cast<uint8_t>(half == 0 ? q & 15 : at[j] | (q & 15) << 4);
             }
             if (i + half < n) w[(start + i + half) * nr + j] = static_cast<double>(q) * scale[j] + offset[j];
           }
