@@ -97,3 +97,16 @@ def test_empty_tensors_keep_their_shape(tmp_path: Path) -> None:
     path = case.save(tmp_path)
     _, session = converted(path)
     assert run(session, [x])[0].shape == (7, 1, 1, 8, 0)
+
+
+_SIZES = np.concatenate([np.logspace(-37, 38.5, 200), [88.7, 89, 89.4, 89.41, 90, 3.4028234e38, np.inf, np.nan, 0]])
+_ENDS = np.concatenate([_SIZES, -_SIZES]).astype(F32)
+_FUNCTIONS = {"Sign": np.sign, "Sinh": np.sinh, "Cosh": np.cosh, "Asinh": np.arcsinh, "Acosh": np.arccosh}
+
+
+@pytest.mark.parametrize("op", _FUNCTIONS)
+def test_functions_up_to_the_ends_of_floats(op: str, tmp_path: Path) -> None:
+    _, session = converted(single(op, _ENDS).save(tmp_path))
+    with np.errstate(all="ignore"):
+        expected = _FUNCTIONS[op](_ENDS.astype(np.float64)).astype(F32)
+    np.testing.assert_allclose(run(session, [_ENDS])[0], expected, rtol=1e-6)

@@ -120,6 +120,13 @@ def _scalar(b: Builder, value: Value) -> Value:
 
 @onnx_op("Sign")
 def sign(b: Builder, x: Value) -> Value:
+    """NaN stays NaN."""
+    y = sign_of_number(b, x)
+    return b.where(b.op("Equal", x, x), y, x) if x.dtype.numpy.kind == "f" else y
+
+
+def sign_of_number(b: Builder, x: Value) -> Value:
+    """The sign of x; 0 for NaN."""
     positive, negative = b.op("Greater", x, 0), b.op("Less", x, 0)
     return b.op("SubFusion", b.cast(positive, x.dtype), b.cast(negative, x.dtype))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from converter.importers.onnx.builder import Builder, MaybeValue
+from converter.importers.onnx.builder import INT32_MAX, Builder, MaybeValue
 from converter.importers.onnx.expr import Expr, Number, floor, maximum, minimum
 from converter.importers.onnx.registry import onnx_op
 from converter.importers.onnx.resample import Axis, inside, nearest, weights
@@ -197,8 +197,9 @@ def _of_unknown(
     """The size of x is only known at run time: what the .ms operator does by itself."""
     if not plain or b.rank(x) != 4 or mode not in ("nearest", "linear"):
         raise b.refuse(f"'{mode}' resizing of a size that is only known at run time.", suggestion=_FIX_SHAPES)
-    if coordinates == "pytorch_half_pixel":
-        coordinates = "half_pixel"  # the same for results of more than one element
+    first_alone = coordinates == "pytorch_half_pixel"
+    if first_alone:
+        coordinates = "half_pixel"  # the same for results of more than one element; a single one is the first
     if coordinates not in _NATIVE_MODES or rounding not in _NATIVE_ROUNDINGS:
         reason = f"'{coordinates}' of a size that is only known at run time."
         raise b.refuse(reason, "coordinate_transformation_mode", _FIX_SHAPES)
@@ -206,7 +207,10 @@ def _of_unknown(
         raise b.refuse("of a size only known at run time, just height and width can change.", "axes", _FIX_SHAPES)
     first = along.index(2)
     if sizes is not None:
+        _check_others(b, x, sizes, along)
         size = b.slice(b.int32(sizes), 1, 0, first, first + 2)
+        if first_alone and (sizes.data is None or 1 in sizes.data):
+            x = _first_of_single(b, x, size)
         return _native(b, x, mode, coordinates, rounding, size)
     assert scales is not None
     factors = [] if scales.data is None else scales.data.ravel().tolist()
@@ -214,3 +218,21 @@ def _of_unknown(
     if not factors or not whole:
         raise b.refuse(f"scaling by {factors or 'computed factors'} a size only known at run time.", "", _FIX_SHAPES)
     return _native(b, x, mode, coordinates, rounding, b.const(np.array(factors[first:], np.float32)))
+
+
+def _check_others(b: Builder, x: Value, sizes: Value, along: list[int]) -> None:
+    """Refuses stated sizes that change more than height and width."""
+    if sizes.data is None or len(along) == 2 or x.shape is None:
+        return
+    kept, stated = list(x.shape[:2]), [int(size) for size in sizes.data.ravel()[:2]]
+    if any(have not in (want, -1) for have, want in zip(kept, stated)):
+        reason = f"from {kept} to {stated}: of a size only known at run time, just height and width can change."
+        raise b.refuse(reason, "sizes", _FIX_SHAPES)
+
+
+def _first_of_single(b: Builder, x: Value, size: Value) -> Value:
+    """x without all but the first row where the height becomes 1, and so for the width."""
+    more = b.op("SubFusion", b.op("Minimum", size, 2), 1)
+    end = b.op("AddFusion", b.op("MulFusion", more, INT32_MAX - 1), 1)
+    ends = b.concat([np.full(2, INT32_MAX, np.int32), end])
+    return b.op("StridedSlice", x, [0] * 4, ends, [1] * 4, begin_mask=15, end_mask=3)

@@ -6,7 +6,7 @@ import math
 from functools import reduce
 
 from converter.importers.onnx.builder import Builder
-from converter.importers.onnx.elementwise import sign
+from converter.importers.onnx.elementwise import sign_of_number as _sign
 from converter.importers.onnx.registry import onnx_op
 from converter.ir.graph import Value
 
@@ -31,7 +31,12 @@ def tan(b: Builder, x: Value) -> Value:
 
 @onnx_op("Cosh")
 def cosh(b: Builder, x: Value) -> Value:
-    return b.op("MulFusion", b.op("AddFusion", b.op("ExpFusion", x), b.op("ExpFusion", b.op("Neg", x))), 0.5)
+    """e^x / 2 + e^-x / 2, with e^x as (e^(x/2))²: it may be infinite where half of it is not."""
+    halves = []
+    for scale in (0.5, -0.5):
+        root = b.op("ExpFusion", x, scale=scale)
+        halves.append(b.op("MulFusion", b.op("MulFusion", root, 0.5), root))
+    return b.op("AddFusion", *halves)
 
 
 @onnx_op("Sinh")
@@ -40,23 +45,33 @@ def sinh(b: Builder, x: Value) -> Value:
     return b.op("MulFusion", b.op("Activation", x, activation_type="TANH"), cosh(b, x))
 
 
+# The square of this is finite, and one more or less makes no difference.
+_LARGE = 1e18
+
+
 @onnx_op("Asinh")
 def asinh(b: Builder, x: Value) -> Value:
-    """sign(x) log1p(|x| + |x| (|x| / (1 + sqrt(x² + 1)))); the ratio is 1 long before the square is infinite."""
+    """sign(x) log1p(|x| + |x| |x| / (1 + sqrt(x² + 1)))."""
     size = b.op("Abs", x)
-    limited = b.op("Minimum", size, 1e18)
+    limited = b.op("Minimum", size, _LARGE)
     root = b.op("Sqrt", b.op("AddFusion", b.op("Square", limited), 1.0))
-    ratio = b.op("DivFusion", limited, b.op("AddFusion", root, 1.0))
-    magnitude = b.op("AddFusion", size, b.op("MulFusion", size, ratio))
-    return b.op("MulFusion", sign(b, x), b.op("Log1p", magnitude))
+    more = b.op("DivFusion", b.op("Square", limited), b.op("AddFusion", root, 1.0))
+    return b.op("MulFusion", _log1p_sum(b, size, limited, more), _sign(b, x))
 
 
 @onnx_op("Acosh")
 def acosh(b: Builder, x: Value) -> Value:
     """log1p(t + sqrt(t (x + 1))) with t = x - 1."""
-    t = b.op("SubFusion", x, 1.0)
-    root = b.op("Sqrt", b.op("MulFusion", t, b.op("AddFusion", x, 1.0)))
-    return b.op("Log1p", b.op("AddFusion", t, root))
+    limited = b.op("Minimum", x, _LARGE)
+    t = b.op("SubFusion", limited, 1.0)
+    root = b.op("Sqrt", b.op("MulFusion", t, b.op("AddFusion", limited, 1.0)))
+    return _log1p_sum(b, b.op("SubFusion", x, 1.0), t, root)
+
+
+def _log1p_sum(b: Builder, x: Value, limited: Value, more: Value) -> Value:
+    """log1p(x + more), whose sum may be infinite where x is not; ``limited`` is x, or large like ``more``."""
+    ratio = b.op("DivFusion", more, b.op("AddFusion", limited, 1.0))
+    return b.op("AddFusion", b.op("Log1p", x), b.op("Log1p", ratio))
 
 
 @onnx_op("Atanh")
@@ -64,7 +79,7 @@ def atanh(b: Builder, x: Value) -> Value:
     """sign(x) log1p(2|x| / (1 - |x|)) / 2."""
     size = b.op("Abs", x)
     ratio = b.op("DivFusion", b.op("MulFusion", size, 2.0), b.op("SubFusion", b.scalar(1.0, x), size))
-    return b.op("MulFusion", b.op("MulFusion", b.op("Log1p", ratio), 0.5), sign(b, x))
+    return b.op("MulFusion", b.op("MulFusion", b.op("Log1p", ratio), 0.5), _sign(b, x))
 
 
 @onnx_op("Atan")
@@ -73,7 +88,7 @@ def atan(b: Builder, x: Value) -> Value:
     size = b.op("Abs", x)
     small = _atan_unit(b, b.op("Minimum", size, b.op("Reciprocal", size)))
     large = b.op("SubFusion", b.scalar(math.pi / 2, x), small)
-    return b.op("MulFusion", b.where(b.op("Greater", size, 1.0), large, small), sign(b, x))
+    return b.op("MulFusion", b.where(b.op("Greater", size, 1.0), large, small), _sign(b, x))
 
 
 @onnx_op("Asin")

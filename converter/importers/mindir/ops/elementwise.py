@@ -200,10 +200,14 @@ def tan(b: Scope, x: Value) -> Value:
 @op("Sign")
 def sign(b: Scope, x: Value) -> Value:
     zero = b.like(x, "zero", 0)
-    kind = b.constant("type", [int(x.dtype if x.dtype != DataType.UNKNOWN else DataType.FLOAT32)])
+    dtype = x.dtype if x.dtype != DataType.UNKNOWN else DataType.FLOAT32
+    kind = b.constant("type", [int(dtype)])
     above = b.add("Cast", b.add("Greater", x, zero, tag="above"), kind, tag="positive")
     below = b.add("Cast", b.add("Less", x, zero, tag="below"), kind, tag="negative")
-    return b.add("SubFusion", above, below)
+    if dtype.numpy.kind != "f":
+        return b.add("SubFusion", above, below)
+    # NaN stays NaN.
+    return b.add("Select", b.add("Equal", x, x, tag="number"), b.add("SubFusion", above, below, tag="sign"), x)
 
 
 @op("Round", "Rint")
