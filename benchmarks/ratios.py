@@ -82,7 +82,7 @@ def missed(results: Results) -> list[str]:
         threads = f"{count} thread{'s' if count != '1' else ''}"
         for variant, network in results["networks"].items():
             found += _slower(variant, network["threads"].get(count, {}), threads)
-        for statistic in ("min", "p10"):
+        for statistic in ("min", "p10") if results["precision"] == "fp32" else ():
             mean = mean_ratio(results, count, "cpu", statistic)
             if mean is not None and mean > MEAN:
                 found.append(f"geometric mean, {threads}, {statistic}: {mean:.2f} of the fastest peer, bar {MEAN:.2f}")

@@ -83,6 +83,13 @@ def test_every_bar_that_is_missed_is_named() -> None:
     assert sentences.splitlines()[0] in printed and "**100.00 / 100.00**" in printed
 
 
+def test_int8_has_a_bar_for_each_network_only() -> None:
+    times = {"minilm": 99, "resnet50": 101}
+    networks = {name: {"1t": {OURS: engine(ms), "mnn": engine(100)}} for name, ms in times.items()}
+    found = {**results(**networks), "precision": "int8"}
+    assert ratios.missed(found) == ["ResNet-50, 1 thread: 1.01 (min), 1.01 (p10) of the fastest peer, bar 1.00"]
+
+
 def test_bars_that_are_met() -> None:
     found = results(
         resnet50={"1t": {OURS: engine(80), "mnn": engine(100)}, "2t": {OURS: engine(41), "mnn": engine(99)}}

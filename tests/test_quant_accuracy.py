@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 from support import ROOT
 
+# Behind the installed packages, of which this project may be one.
+sys.path.append(str(ROOT))
+
 import converter
 import lite_runtime
+from benchmarks.quantization import sentence_embedding, tables, text_lines, text_recognition
 
 pytestmark = pytest.mark.download
 
 _LINES = 60
-
-
-@pytest.fixture(scope="module")
-def tables() -> ModuleType:
-    """The script that measures."""
-    sys.path.insert(0, str(ROOT / "benchmarks" / "quantization"))
-    try:
-        import tables
-    finally:
-        sys.path.pop(0)
-    return tables
 
 
 @pytest.fixture(scope="module")
@@ -36,26 +27,26 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("setting", ["full", "four bits"])
-def test_text_is_read_as_well(setting: str, tables: Any, cache: Path, tmp_path: Path) -> None:
+def test_text_is_read_as_well(setting: str, cache: Path, tmp_path: Path) -> None:
     """The first lines of the benchmark, which all settings read alike there."""
-    source = tables.text_recognition.model(cache)
-    names = tables.text_recognition.characters(source)
-    lines = tables.text_lines.lines(_LINES, 2026, cache)
-    samples = [[tables.text_recognition.network_input(line)] for line in tables.text_lines.lines(16, 7, cache)]
+    source = text_recognition.model(cache)
+    names = text_recognition.characters(source)
+    lines = text_lines.lines(_LINES, 2026, cache)
+    samples = [[text_recognition.network_input(line)] for line in text_lines.lines(16, 7, cache)]
     config = tables.full() if setting == "full" else tables.weights(4, quant_strategy="GPTQ")
     path = tmp_path / "net.ms"
     report = converter.convert(source, path, config=config, calibration=samples, check=False)
     run = lite_runtime.load(str(path))
-    score = tables.text_recognition.score(lambda x: run(np.ascontiguousarray(x.transpose(0, 2, 3, 1))), lines, names)
+    score = text_recognition.score(lambda x: run(np.ascontiguousarray(x.transpose(0, 2, 3, 1))), lines, names)
     assert score.exact >= 0.95 and score.errors <= 0.006
     if setting == "full":
         assert report.quantization["totals"]["int8_part"] >= 0.9
 
 
 @pytest.mark.parametrize(("setting", "least"), [("dynamic", 0.993), ("eight bits", 0.999), ("full", 0.99)])
-def test_sentences_keep_their_meaning(setting: str, least: float, tables: Any, cache: Path, tmp_path: Path) -> None:
-    source = tables.sentence_embedding.model(cache)
-    tokens = tables.sentence_embedding.Tokenizer(cache)
+def test_sentences_keep_their_meaning(setting: str, least: float, cache: Path, tmp_path: Path) -> None:
+    source = sentence_embedding.model(cache)
+    tokens = sentence_embedding.Tokenizer(cache)
     text = (ROOT / "benchmarks" / "quantization" / "sentences.txt").read_text().splitlines()
     inputs = [tokens(line) for line in text]
     config = {"dynamic": tables.DYNAMIC, "eight bits": tables.weights(8), "full": tables.full()}[setting]

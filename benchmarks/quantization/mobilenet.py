@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -59,7 +60,7 @@ class _Network:
 
     def _limit(self, name: str, value: float) -> str:
         if all(c.name != name for c in self._constants):
-            self._constants.append(numpy_helper.from_array(np.float32(value), name))
+            self._constants.append(numpy_helper.from_array(np.array(value, np.float32), name))
         return name
 
     def _weights(self, shape: tuple[int, ...], inputs: int) -> list[str]:
@@ -70,7 +71,7 @@ class _Network:
         self._constants += [numpy_helper.from_array(weight, name), numpy_helper.from_array(bias, f"{name}_bias")]
         return [name, f"{name}_bias"]
 
-    def _node(self, op: str, inputs: list[str], **attributes: object) -> str:
+    def _node(self, op: str, inputs: list[str], **attributes: Any) -> str:
         name = f"{op}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
         return name

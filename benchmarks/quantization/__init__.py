@@ -1,0 +1,1 @@
+"""Accuracy and size of quantised models: see ``tables``."""
