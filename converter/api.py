@@ -133,9 +133,22 @@ def convert(
     with run.stage("optimize"), np.errstate(all="ignore"):
         results = passes.optimize(model, level, input_format.name, run.tell)
         report.passes = [asdict(result) for result in results]
+
+    def without_pairs() -> tuple[Model, pairs.Known]:
+        """Patterns that pairs stand in are found without them."""
+        model = load()
+        known = pairs.unwrap(model)
+        with np.errstate(all="ignore"):
+            passes.optimize(model, level, input_format.name)
+        _cast_ends(model, input_data_type, output_data_type)
+        return model, known
+
     with run.stage("export"):
         _cast_ends(model, input_data_type, output_data_type)
         rules = rules or recipes.from_config(settings, model)
+        # Such ONNX files are how integer models are stored: they are meant to be computed in integers.
+        if not rules and fmk == FmkType.ONNX and level != "none" and pairs.has_pairs(model):
+            model = _in_integers(*without_pairs()) or model
         if fp16 and not rules:
             report.notes += edits.store_as_float16(model)
         data = exporter.export(model)
@@ -160,12 +173,7 @@ def convert(
         with run.stage("quantize"):
             known = None
             if quant.is_full(rules) and pairs.has_pairs(model):
-                # Patterns that pairs stand in are found without them.
-                model = load()
-                known = pairs.unwrap(model)
-                with np.errstate(all="ignore"):
-                    passes.optimize(model, level, input_format.name)
-                _cast_ends(model, input_data_type, output_data_type)
+                model, known = without_pairs()
             given = samples.read(calibration, model, turns)
             given = given or preprocess.from_config(settings, model, turns or model.channels_last)
             budget, measure = mixing.from_config(settings, model, turns, accuracy)
@@ -188,6 +196,15 @@ def convert(
     report.outputs = [_summary(value) for value in model.main.outputs]
     report.seconds = sum(report.stages.values())
     return report
+
+
+def _in_integers(model: Model, known: pairs.Known) -> Model | None:
+    """The model with int8 wherever it was quantised before; None where that makes nothing int8."""
+    try:
+        quant.quantize(model, pairs.rules(model, known), known=known)
+    except UsageError:
+        return None
+    return model
 
 
 def _rounds_activations(model: Model) -> bool:

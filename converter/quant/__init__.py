@@ -44,13 +44,14 @@ def is_full(rules: Sequence[Rule]) -> bool:
     return any(rule.settings.algorithm == FULL for rule in rules)
 
 
-def quantize(model: Model, rules: Sequence[Rule], samples: Samples = ()) -> list[str]:
+def quantize(model: Model, rules: Sequence[Rule], samples: Samples = (), known: Known | None = None) -> list[str]:
     """Quantises a model in place as the rules say (see ``converter.quant.recipe``). Returns notes for the user.
 
     The model must be optimised and complete: its values' types and shapes are known as far as they can be. ``samples``
-    are calibration inputs, an array for each of the model's inputs; they may be gone through several times.
+    are calibration inputs, an array for each of the model's inputs; they may be gone through several times. ``known``
+    is what is known of a model that was quantised before (see ``converter.quant.pairs``).
     """
-    return _quantize(model, rules, samples, None, None, _silent, None)[0]
+    return _quantize(model, rules, samples, None, None, _silent, known)[0]
 
 
 def quantize_and_measure(
@@ -64,8 +65,7 @@ def quantize_and_measure(
 ) -> Outcome:
     """``quantize``, mixing precisions within a budget where there is one, and says what it cost.
 
-    ``known`` is what is known of a model that was quantised before (see ``converter.quant.pairs``). ``tell`` is called
-    with a stage and how much of it is done. Without samples the cost is measured on random inputs.
+    ``tell`` is called with a stage and how much of it is done. Without samples the cost is measured on random inputs.
     """
     measured, data = samples[:_MEASURED], f"{min(len(samples), _MEASURED)} calibration inputs"
     if not measured:
@@ -102,7 +102,9 @@ def _quantize(
         choice = auto_mixed.choose(model, planned, samples, seen, budget, accuracy, tell)
         planned, notes = choice.plan, choice.notes
         reasons.update(choice.reasons)
-    outcome = full.apply(model, planned, seen) if full.has_products(planned) or budget is None else full.Outcome()
+    outcome = (
+        full.apply(model, planned, seen, known) if full.has_products(planned) or budget is None else full.Outcome()
+    )
     planned = {**planned, **_stored(model, planned, outcome.placed, known)}
     reasons = {**outcome.placed.reasons, **reasons}
     notes = notes + outcome.notes + weight.apply(model, planned, samples) + dynamic.apply(model, planned)

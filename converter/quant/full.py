@@ -63,7 +63,7 @@ def prepare(
     return seen
 
 
-def apply(model: Model, plan: Plan, seen: Mapping[Value, Statistics]) -> Outcome:
+def apply(model: Model, plan: Plan, seen: Mapping[Value, Statistics], known: Known | None = None) -> Outcome:
     """Quantises the nodes that are planned so, in place. ``seen`` is what ``prepare`` found."""
     if not any(settings.algorithm == FULL for settings in plan.values()):
         return Outcome()
@@ -80,7 +80,8 @@ def apply(model: Model, plan: Plan, seen: Mapping[Value, Statistics]) -> Outcome
         settings = plan[node]
         value = sources[node]
         mean = seen[value].channel_mean if settings["bias_correction"] and value in seen else None
-        return constants(node, scale, mean, settings["per_channel"])
+        before = known.weights.get(node.inputs[1].name, ()) if known is not None else ()
+        return constants(node, scale, mean, settings["per_channel"], before)
 
     Rewriter(model.main, placed, ranges, weights).run()
     return Outcome(placed, names, _notes(ranges))

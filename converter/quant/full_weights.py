@@ -5,17 +5,20 @@ A bias counts in steps of the input's scale times its channel's weight scale.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from converter.ir.graph import Node
+from converter.ir.graph import Node, QuantParam
 from converter.quant.weight import channel_axis
 
 _GREATEST = 127
 _LEAST_SCALE = float(np.finfo(np.float32).tiny)
 # A bias above this many steps gets longer steps: the sum of products comes on top of it.
 _LARGEST_BIAS = 1 << 30
+# Steps of a scale as near as this to an integer are one, behind a rounding to float32.
+_WHOLE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class Constants:
         return steps.astype(np.int32)
 
 
-def constants(node: Node, input_scale: float, input_mean: np.ndarray | None, per_channel: bool) -> Constants:
+def constants(
+    node: Node, input_scale: float, input_mean: np.ndarray | None, per_channel: bool, before: Sequence[QuantParam] = ()
+) -> Constants:
     """Quantises weight and bias of a product with a constant weight.
 
     Args:
@@ -41,6 +46,7 @@ def constants(node: Node, input_scale: float, input_mean: np.ndarray | None, per
         input_mean: of each channel of the input (its last axis), to correct the bias by what rounding the weight
             shifts the mean of the results; None: no correction.
         per_channel: a scale per output channel, where the operator's int8 form has one; else one for all.
+        before: parameters of the weight where it was int8 before: scales that still fit it are kept.
     """
     weight = node.inputs[1].data
     assert weight is not None
@@ -51,6 +57,11 @@ def constants(node: Node, input_scale: float, input_mean: np.ndarray | None, per
     others = None if axis is None else tuple(i for i in range(w.ndim) if i != axis)
     largest = np.abs(w).max(axis=others, keepdims=True, initial=0)
     scale = np.where(largest > 0, np.maximum(largest / _GREATEST, _LEAST_SCALE), 1.0)
+    if len(before) in (1, scale.size):
+        kept = np.array([p.scale for p in before]).reshape(scale.shape if len(before) > 1 else ())
+        steps = w / kept
+        fits = (np.abs(steps - np.rint(steps)) < _WHOLE) & (np.abs(steps) < _GREATEST + _WHOLE)
+        scale = np.where(fits.all(axis=others, keepdims=True), kept, scale)
     if bias is not None:
         least = np.abs(bias) / (input_scale * _LARGEST_BIAS)
         scale = np.maximum(scale, least.max(initial=0) if axis is None else least.reshape(scale.shape))

@@ -1,11 +1,13 @@
 """Models that are quantised already, by pairs of QuantDTypeCast and int8 weights: back to floats with known ranges.
 
 Importers of quantisation-aware models (ONNX QuantizeLinear and DequantizeLinear, MindSpore's FakeQuant) keep the
-parameters in this form, and compute in floats. FULL_QUANT gives them integers to compute with, by the same parameters.
+parameters in this form, and compute in floats. FULL_QUANT gives them integers to compute with, by the same parameters;
+``rules`` are those that do so for what was int8 alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,7 +16,8 @@ import numpy as np
 from converter.ir.graph import Graph, Model, Node, QuantParam, Value
 from converter.passes.rewrite import replace_value
 from converter.quant.calibration import Statistics
-from converter.quant.full_placement import KEEPING, KINDS
+from converter.quant.full_placement import KEEPING, KINDS, PRODUCT
+from converter.quant.recipe import FULL, NONE, Rule, Settings
 from converter.quant.weight import channel_axis
 from lite_runtime.types import DataType
 
@@ -23,10 +26,10 @@ _LOW, _HIGH = -128, 127
 
 @dataclass
 class Known:
-    """By the names of values, which optimisation keeps: parameters of activations, and constants that were int8."""
+    """By the names of values, which optimisation keeps: parameters of activations, and of constants that were int8."""
 
     activations: dict[str, QuantParam] = field(default_factory=dict)
-    weights: set[str] = field(default_factory=set)
+    weights: dict[str, list[QuantParam]] = field(default_factory=dict)
 
     def statistics(self, graph: Graph) -> dict[Value, Statistics]:
         """Ranges as if calibration had seen them, also of what only moves values of a known range."""
@@ -107,9 +110,19 @@ def _to_floats(graph: Graph, node: Node, known: Known) -> None:
         zero, mean = np.array([(p.zero_point, p.mean_corr) for p in value.quant]).T
         floats = (value.data - zero.reshape(shape)) * scale + mean.reshape(shape)
         node.set_input(index, graph.constant(value.name, floats.astype(np.float32)))
-        known.weights.add(value.name)
+        known.weights[value.name] = value.quant
     if not any(v.quant for v in node.inputs):
         node.quant_type = "QUANT_NONE"
+
+
+def rules(model: Model, known: Known) -> list[Rule]:
+    """FULL_QUANT for what ``unwrap`` took the pairs from; products whose weights were floats stay so."""
+    floats = (n for n in model.main.nodes if KINDS.get(n.op) == PRODUCT and n.inputs[1].is_const)
+    leave = (n.name for n in floats if not were_int8(n, known))
+    return [
+        Rule(re.compile(""), "*", Settings(FULL)),
+        *(Rule(re.compile(rf"\A{re.escape(name)}\Z"), "*", Settings(NONE)) for name in leave),
+    ]
 
 
 def _statistics(param: QuantParam) -> Statistics:

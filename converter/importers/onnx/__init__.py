@@ -17,6 +17,7 @@ from converter.importers.onnx import (  # noqa: F401  (each registers its loweri
     padding,
     pooling,
     quantized,
+    quantized_pairs,
     recurrent,
     reduction,
     resize,

@@ -18,6 +18,7 @@ from converter.importers.custom import alternatives, custom_node
 from converter.importers.onnx import folding, inference, registry
 from converter.importers.onnx.builder import Builder, Memo
 from converter.importers.onnx.functions import find_schema, function_body, live_nodes, resolved
+from converter.importers.onnx.quantized import MOVING, moved
 from converter.importers.onnx.reader import OnnxFile
 from converter.importers.onnx.registry import BECAME_INPUTS, Entry, LoweringError, find
 from converter.importers.onnx.scope import Scope
@@ -312,6 +313,11 @@ class Importer:
         self.check_attributes(entry, attributes, schema)
         if "importer" in entry.attributes:
             attributes.update(importer=self, scope=scope)
+        x = inputs[0] if inputs else None
+        if op in MOVING and len(builder.wanted) == 1 and x in self.memo.quantized:
+            found = moved(builder, x, lambda real: entry.lowering(builder, real, *inputs[1:], **attributes))
+            if found is not None:
+                return [found]
         results = entry.lowering(builder, *inputs, **attributes)
         return [results] if isinstance(results, Value) else list(results)
 

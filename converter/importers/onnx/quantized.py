@@ -8,6 +8,7 @@ becomes a pair of QuantDTypeCast.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ def quantize_linear(
     level = b.op("Minimum", b.op("Maximum", level, float(limits.min)), float(limits.max))
     # Not b.cast: even where the dtype is the same, this is the value to remember.
     result = b.op("Cast", level, np.array(int(dtype), np.int32), dtype=dtype)
+    result.shape = x.shape
     if x.dtype == DataType.FLOAT32 and scale.data is not None and scale.data.size == 1:
         zero_point = int(b.number(zero, 0, "the zero point")) if zero is None or zero.data is not None else None
         if zero_point is not None:
@@ -121,6 +123,35 @@ def _less_zero(b: Builder, x: Value, zero: MaybeValue) -> Value:
     if zero is None or (zero.data is not None and not zero.data.any()):
         return number
     return b.op("SubFusion", number, b.cast(zero, DataType.FLOAT32))
+
+
+def numbers(b: Builder, x: Value, scale: Value, zero: MaybeValue = None, axis: int = 1) -> Value:
+    """What a quantised tensor stands for, with its shape."""
+    real = dequantize_linear(b, x, scale, zero, axis=axis)
+    real.shape = x.shape
+    return real
+
+
+def is_pair(b: Builder, x: Value, scale: Value, zero: MaybeValue) -> bool:
+    """Whether ``numbers`` of it are those of a pair, which can be computed with in int8."""
+    origin = b.memo.quantized.get(x)
+    known = scale.data is not None and (zero is None or zero.data is not None)
+    return origin is not None and known and _same(origin, scale, zero)
+
+
+# What gives, of quantised numbers, some of them.
+MOVING = ("MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice", "DepthToSpace", "SpaceToDepth")
+
+
+def moved(b: Builder, x: Value, lower: Callable[[Value], Value]) -> Value | None:
+    """The result of a ``MOVING`` operator for quantised x by that for its numbers; None where these are not known."""
+    origin = b.memo.quantized.get(x)
+    if origin is None or x.dtype not in (DataType.INT8, DataType.UINT8):
+        return None
+    scale, zero = b.const(np.array(origin.scale, np.float32)), b.const(np.array(origin.zero_point, x.dtype.numpy))
+    real = lower(numbers(b, x, scale, zero))
+    real.shape = real.shape or (-1,) * b.rank(x)
+    return quantize_linear(b, real, scale, zero)
 
 
 @onnx_op("MatMulInteger")
@@ -205,8 +236,12 @@ def qlinear_matmul(
     b: Builder, x: Value, x_scale: Value, x_zero: Value, y: Value, y_scale: Value, y_zero: Value,
     scale: Value, zero: Value,
 ) -> Value:  # fmt: skip
-    total = b.cast(matmul_integer(b, x, y, x_zero, y_zero), DataType.FLOAT32)
     rank = max(b.rank(x), b.rank(y))
+    if is_pair(b, x, x_scale, x_zero):
+        product = matmul(b, numbers(b, x, x_scale, x_zero), numbers(b, y, y_scale, y_zero, axis=-1))
+        product.shape = (-1,) * rank
+        return quantize_linear(b, product, scale, zero)
+    total = b.cast(matmul_integer(b, x, y, x_zero, y_zero), DataType.FLOAT32)
     rows, columns = (_along(b, s, rank, a) if _is_vector(s) else s for s, a in ((x_scale, -2), (y_scale, -1)))
     real = b.op("MulFusion", b.op("MulFusion", total, rows), columns)
     real.shape = (-1,) * rank
@@ -222,10 +257,18 @@ def qlinear_conv(
 ) -> Value:  # fmt: skip
     """The bias is in units of x_scale * w_scale."""
     rank = b.rank(x)
-    total = conv_integer(
-        b, x, w, x_zero, w_zero, kernel_shape=kernel_shape, strides=strides, dilations=dilations, pads=pads,
-        auto_pad=auto_pad, group=group,
-    )  # fmt: skip
+    geometry: dict[str, Any] = {
+        "kernel_shape": kernel_shape, "strides": strides, "dilations": dilations, "pads": pads, "auto_pad": auto_pad,
+        "group": group,
+    }  # fmt: skip
+    if is_pair(b, x, x_scale, x_zero) and w.data is not None and (bias is None or bias.data is not None):
+        assert x_scale.data is not None
+        offset = None if bias is None else numbers(b, bias, b.const(x_scale.data * w_scale.data), axis=0)
+        weight = numbers(b, w, w_scale, w_zero, axis=0)
+        y = conv(b, numbers(b, x, x_scale, x_zero), weight, offset, **geometry)
+        y.shape = (-1,) * rank
+        return quantize_linear(b, y, scale, zero)
+    total = conv_integer(b, x, w, x_zero, w_zero, **geometry)
     if bias is not None:
         total = b.op("AddFusion", total, _along(b, bias, rank, 1) if bias.shape != (1,) else bias)
     unit = b.op("MulFusion", _along(b, w_scale, rank, 1), _along(b, x_scale, rank, 1))
