@@ -23,7 +23,8 @@ h1{font-size:22px;margin:0 0 2px;overflow-wrap:anywhere}h2{font-size:16px;margin
 .soft{color:var(--soft)}.files{overflow-wrap:anywhere;margin:0 0 18px}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px}
 .card,section.box{background:var(--paper);border:1px solid var(--line);border-radius:10px}
-.card{padding:14px 16px}.card b{display:block;font-size:19px;font-weight:650;font-variant-numeric:tabular-nums}
+.card{padding:14px 16px}.card b{display:block;font-size:18px;font-weight:650;font-variant-numeric:tabular-nums;
+white-space:nowrap;letter-spacing:-.2px}
 .card span{color:var(--soft);font-size:12.5px}.track{height:5px;background:var(--line);border-radius:3px;margin-top:9px}
 .track i{display:block;height:5px;border-radius:3px;background:var(--accent)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
@@ -32,7 +33,7 @@ th{position:sticky;top:0;background:var(--paper);font-weight:600;color:var(--sof
 th[aria-sort]{color:var(--accent)}th.l,td.l{text-align:left}
 td.name{min-width:230px;max-width:360px;white-space:normal;overflow-wrap:anywhere}
 td.why{min-width:150px;max-width:300px;white-space:normal;color:var(--soft);font-size:12.5px}
-tr:last-child td{border-bottom:0}
+tbody tr:last-child td{border-bottom:0}tfoot td{font-weight:650;border-top:2px solid var(--line);border-bottom:0}
 .kind{display:inline-block;padding:1px 8px;border-radius:9px;font-size:12px;border:1px solid var(--line)}
 .kind.int8{color:var(--good);border-color:var(--good)}.kind.weights{color:var(--accent);border-color:var(--accent)}
 .good{color:var(--good)}.fair{color:var(--fair)}.poor{color:var(--poor)}
@@ -79,6 +80,12 @@ _COLUMNS = (
 )
 
 
+_HISTOGRAMS = (
+    ("activation", "Ranges of activations", "seen in calibration; height: square root of the number; red: clipped"),
+    ("weight", "Ranges of weights", "kept: by the widest of a weight's scales; outside: of the range of their own"),
+)
+
+
 def page(report: Mapping[str, Any]) -> str:
     """The page for ``Report.as_dict()``."""
     title = escape(str(report.get("source", "")).rpartition("/")[2])
@@ -89,11 +96,12 @@ def page(report: Mapping[str, Any]) -> str:
     if quantization:
         data = escape(quantization["data"])
         parts.append(f'<h2>Results of the model <span class="soft">on {data}</span></h2>{_outputs(quantization)}')
-        parts.append(f"<h2>Layers</h2>{_layers(quantization['layers'])}")
-        if quantization["histograms"]:
-            legend = "values seen in calibration, square root of their number; red: outside the range that is kept"
-            parts.append(f'<h2>Ranges of activations <span class="soft">{legend}</span></h2>')
-            parts.append('<div class="grid">' + "".join(map(_histogram, quantization["histograms"])) + "</div>")
+        parts.append(f"<h2>Layers</h2>{_layers(quantization['layers'], quantization['totals'])}")
+        for kind, title_of_kind, legend in _HISTOGRAMS:
+            shown = [h for h in quantization["histograms"] if h["kind"] == kind]
+            if shown:
+                parts.append(f'<h2>{title_of_kind} <span class="soft">{legend}</span></h2>')
+                parts.append('<div class="grid">' + "".join(map(_histogram, shown)) + "</div>")
     script = f"<script>{_SCRIPT}</script>" if quantization else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -142,7 +150,7 @@ def _outputs(quantization: Mapping[str, Any]) -> str:
     return f'<section class="box scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></section>'
 
 
-def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
+def _layers(layers: Sequence[Mapping[str, Any]], totals: Mapping[str, Any]) -> str:
     head = "".join(
         f'<th{" class=l" if left else ""} title="{escape(tip)}">{escape(name)}</th>' for name, tip, left in _COLUMNS
     )
@@ -152,7 +160,8 @@ def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
         '<select id="kind" aria-label="kind"><option value="">all kinds</option><option>int8</option>'
         '<option>weights</option><option>float</option></select><span id="count" class="soft"></span></div>'
     )
-    table = f'<table id="layers"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    foot = f'<tr><td></td><td class="l">all, casts included</td><td colspan="5"></td>{_costs(totals)}<td></td></tr>'
+    table = f'<table id="layers"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody><tfoot>{foot}</tfoot></table>'
     return f'{tools}<section class="box scroll">{table}</section>'
 
 
@@ -164,10 +173,14 @@ def _layer(number: int, layer: Mapping[str, Any]) -> str:
         f'<td class="l name">{name}<br><span class="soft">{op}</span></td>'
         f'<td class="l"><span class="kind {kind}">{kind}</span></td>{_number(layer["bits"], "{:g}")}{_snr(layer)}'
         f"{_number(layer['cosine'], '{:.6f}')}{_number(layer['max_error'], '{:.3g}')}"
-        f"{_number(layer['bytes_before'] or None, '{:,}')}{_number(layer['bytes_after'] or None, '{:,}')}"
-        f"{_number(layer['macs'] or None, '{:,}')}{_microseconds(layer['seconds_before'])}"
-        f'{_microseconds(layer["seconds_after"])}<td class="l why">{escape(layer["reason"])}</td></tr>'
+        f'{_costs(layer)}<td class="l why">{escape(layer["reason"])}</td></tr>'
     )
+
+
+def _costs(layer: Mapping[str, Any]) -> str:
+    """Bytes, multiply-adds and times of a layer, or of all."""
+    numbers = (_number(layer[key] or None, "{:,}") for key in ("bytes_before", "bytes_after", "macs"))
+    return "".join(numbers) + _microseconds(layer["seconds_before"]) + _microseconds(layer["seconds_after"])
 
 
 def _number(value: float | None, form: str) -> str:
@@ -211,5 +224,5 @@ def _histogram(found: Mapping[str, Any]) -> str:
     kept = f"{found['method']}: {found['clip_low']:.4g} … {found['clip_high']:.4g}"
     return (
         f"<figure><figcaption>{escape(found['name'])}</figcaption>{drawing}"
-        f"<p>seen {low:.4g} … {high:.4g}<br>{escape(kept)}</p></figure>"
+        f"<p>seen {low:.4g} … {high:.4g}<br>{escape(kept)}<br>{found['outside']:.2%} outside</p></figure>"
     )

@@ -71,9 +71,40 @@ def test_reasons_where_layers_stay_float(tmp_path: Path) -> None:
 
 def test_histograms_show_what_is_clipped(tmp_path: Path) -> None:
     config = {**_FULL, "full_quant_param": {"activation_quant_method": "PERCENTILE", "percentile": "98"}}
-    histograms = _convert(tmp_path, config).quantization["histograms"]
+    found = _convert(tmp_path, config).quantization["histograms"]
+    histograms = [h for h in found if h["kind"] == "activation"]
     assert all(sum(h["counts"]) > 0 and h["low"] <= h["clip_low"] <= h["clip_high"] <= h["high"] for h in histograms)
     assert any(h["clip_high"] < 0.9 * h["high"] for h in histograms)
+    assert all(0 < h["outside"] < 0.021 for h in histograms if h["clip_high"] < h["high"])
+
+
+def test_histograms_of_weights_show_what_is_clipped(tmp_path: Path) -> None:
+    """The part of values that are further than half a step from every value they can become, from the files."""
+    common = {"quant_type": "WEIGHT_QUANT", "bit_num": "4", "min_quant_weight_channel": "0"}
+    found = _convert(tmp_path, {"common_quant_param": common, "weight_quant_param": {"quant_strategy": "MSE"}})
+    histograms = {h["name"]: h for h in found.quantization["histograms"]}
+    converter.convert(_LENET, tmp_path / "float.ms", check=False)
+    plain, rounded = (load(tmp_path / name).main.nodes for name in ("float.ms", "net.ms"))
+    weights = [(x.inputs[1].data, y.inputs[1]) for x, y in zip(plain, rounded) if y.quant_type == "QUANT_WEIGHT"]
+    assert len(weights) == len(histograms) == 5
+    for data, stored in weights:
+        assert data is not None
+        rows = data.reshape(len(stored.quant), -1)
+        scale, zero, mean = np.array([(p.scale, p.zero_point, p.mean_corr) for p in stored.quant]).T[:, :, None]
+        out = ((rows - mean) / scale < -8.5 - zero) | ((rows - mean) / scale > 7.5 - zero)
+        shown = histograms[stored.name]
+        assert shown["outside"] == pytest.approx(out.mean(), abs=1e-4) and sum(shown["counts"]) == data.size
+        assert (shown["low"], shown["high"]) == (float(data.min()), float(data.max()))
+
+
+def test_histograms_of_blocks(tmp_path: Path) -> None:
+    common = {"quant_type": "WEIGHT_QUANT", "bit_num": "4", "min_quant_weight_channel": "0"}
+    for symmetric in ("true", "false"):
+        keys = {"block_size": "32", "block_symmetric": symmetric}
+        found = _convert(tmp_path, {"common_quant_param": common, "weight_quant_param": keys})
+        blocks = [h for h in found.quantization["histograms"] if h["method"] == "4 bits in blocks of 32"]
+        assert len(blocks) == 3 and all(h["outside"] < 0.05 for h in blocks)
+        assert all(h["clip_low"] <= 0.7 * h["low"] and h["clip_high"] >= 0.7 * h["high"] for h in blocks)
 
 
 class _Tags(HTMLParser):
@@ -112,7 +143,7 @@ def test_the_tool_writes_both_forms(name: str, tmp_path: Path, capsys: pytest.Ca
     tags = _Tags()
     text = (tmp_path / "report.html").read_text()
     tags.feed(text)
-    assert not tags.open and tags.count["tr"] == len(layers) + 1 + 2 and tags.count["svg"] > 0
+    assert not tags.open and tags.count["tr"] == len(layers) + 2 + 2 and tags.count["svg"] > 0
     assert not re.search(r"https?://", text)
 
 

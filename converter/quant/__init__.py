@@ -76,7 +76,7 @@ def quantize_and_measure(
         why = "the model is too large" if size > _LARGEST_MEASURED else "it does not run on random inputs"
         return Outcome([*notes, f"what quantising cost was not measured: {why}"])
     ledger = Ledger(model)
-    notes, outcome, reasons = _quantize(model, rules, samples, budget, accuracy, tell, known)
+    notes, outcome, reasons = _quantize(model, rules, samples, budget, accuracy, tell, known, ledger)
     try:
         return Outcome(notes, ledger.cost(measured, data, outcome.ranges, reasons, tell))
     except LiteRuntimeError as error:
@@ -91,11 +91,14 @@ def _quantize(
     accuracy: Accuracy | None,
     tell: Tell,
     known: Known | None,
+    ledger: Ledger | None = None,
 ) -> tuple[list[str], full.Outcome, dict[Node, str]]:
     planned = plan(model, rules)
     # First, while all is float: its ranges are those of the float model.
     seen = full.prepare(model, planned, samples, tell, known)
     dynamic.prepare(model, planned, samples, tell)
+    if ledger is not None:
+        ledger.see_weights()
     reasons: dict[Node, str] = {}
     notes: list[str] = []
     if budget is not None:

@@ -12,16 +12,17 @@ import numpy as np
 from converter import exporter
 from converter.errors import UsageError
 from converter.ir.graph import Model, Node, Value
+from converter.quant import histograms
 from converter.quant.calibration import Observer
 from converter.quant.full_ranges import Range
+from converter.quant.histograms import Histogram
+from converter.quant.weight import channel_axis, weight_inputs
 from lite_runtime import _native, _profile
 from lite_runtime.errors import LiteRuntimeError
 from lite_runtime.types import DataType
 
 Samples = Sequence[Sequence[np.ndarray]]
 _TIMED_RUNS = 7
-# Columns of a histogram in the report.
-_BARS = 64
 _BITS = {DataType.INT8: 8, DataType.UINT8: 8, DataType.INT16: 16, DataType.FLOAT16: 16}
 _COMPUTING = ("QUANT_ALL", "QUANT_DYNAMIC")
 
@@ -56,19 +57,6 @@ class Layer:
     seconds_before: float = 0.0
     seconds_after: float = 0.0
     reason: str = ""
-
-
-@dataclass
-class Histogram:
-    """An activation's values in calibration between ``low`` and ``high``, and the range kept of them."""
-
-    name: str
-    low: float
-    high: float
-    clip_low: float
-    clip_high: float
-    method: str
-    counts: list[int]
 
 
 @dataclass
@@ -132,6 +120,7 @@ class Ledger:
         self._observed = values
         self._outputs = list(dict.fromkeys(model.main.outputs))
         self._output_names = [v.name for v in self._outputs]
+        self.see_weights()
 
     def cost(
         self, samples: Samples, data: str, ranges: Mapping[str, Range], reasons: Mapping[Node, str],
@@ -146,7 +135,8 @@ class Ledger:
             reasons: why nodes stayed float.
         """
         result = Cost(data)
-        result.histograms = [_histogram(name, found) for name, found in ranges.items()]
+        result.histograms = [histograms.of_activation(name, found) for name, found in ranges.items()]
+        result.histograms += self._of_weights()
         layers = {name: Layer(name, op, bytes_before=size, bytes_after=size) for _, name, op, size in self._nodes}
         present = {n.name: n for n in self._model.main.nodes}
         for node, name, _, _ in self._nodes:
@@ -163,6 +153,21 @@ class Ledger:
         result.layers = list(layers.values())
         result.outputs = self._output_errors(samples)
         return result
+
+    def see_weights(self) -> None:
+        """Notes the weights as they are now: called when scales were moved between them, before they are rounded."""
+        self._weights = [
+            (n, i, n.inputs[i].name, n.inputs[i].data, channel_axis(n, i))
+            for n in self._model.main.nodes
+            for i in weight_inputs(n)
+        ]
+
+    def _of_weights(self) -> list[Histogram]:
+        found: dict[str, Histogram | None] = {}
+        for node, index, name, data, axis in self._weights:
+            if name not in found and data is not None and not node.dead:
+                found[name] = histograms.of_weight(name, data, axis, node, index)
+        return [histogram for histogram in found.values() if histogram is not None]
 
     def _errors(
         self, samples: Samples, present: Mapping[str, Node], tell: Callable[[str, int, int], None]
@@ -296,9 +301,3 @@ def _describe(layer: Layer, node: Node) -> None:
         layer.bits = 4.0
     elif any(v.is_const and v.dtype == DataType.FLOAT32 for v in node.inputs):
         layer.bits = 32.0
-
-
-def _histogram(name: str, found: Range) -> Histogram:
-    seen = found.seen
-    counts = seen.counts.reshape(_BARS, -1).sum(axis=1)
-    return Histogram(name, seen.low, seen.high, found.low, found.high, found.method, [int(c) for c in counts])
