@@ -98,6 +98,9 @@ CASES = [
             _X, (0.03, 9), y)
       for op, y in (("ADD", _Y), ("SUB", _Y), ("MUL", (0.11, 3)))
       for shape in ((2, 3, 4), (4,), (3, 1), (1,)) for a in (0, 1)),
+    *(_case(op, [np.array([x], np.int8), np.array([[y]], np.int8)], {}, f"{op.capitalize()}Options",
+            _X, (0.03, 9), _Y)
+      for op in ("ADD", "SUB", "MUL") for x, y in ((100, -90), (-3, 120))),
     *(_case(f"{kind}_POOL_2D", [_q(1, 9, 8, 20)],
             {"padding": p, "strideW": s, "strideH": s, "filterWidth": 3, "filterHeight": 3}, "Pool2DOptions", _X, _X)
       for kind in ("AVERAGE", "MAX") for p in (0, 1) for s in (1, 2)),

@@ -9,7 +9,7 @@ import numpy as np
 
 from converter.errors import Problem
 from converter.importers.custom import custom_node
-from converter.importers.tflite.reader import Operator, Subgraph
+from converter.importers.tflite.reader import Operator, Subgraph, Tensor
 from converter.ir.graph import Graph, Node, Value
 from lite_runtime.types import DataType
 
@@ -27,12 +27,9 @@ class RefusedError(Exception):
         self.suggestion = suggestion
 
 
-# Fused activations that .ms operators take themselves, and those that become a node.
+# Fused activations that .ms operators take themselves, and that which becomes a node. LiteRT computes no others.
 _FUSED = {0: "NO_ACTIVATION", 1: "RELU", 3: "RELU6"}
-_SEPARATE: dict[int, tuple[str, dict[str, Any]]] = {
-    2: ("Clip", {"min": -1.0, "max": 1.0}),
-    4: ("Activation", {"activation_type": "TANH"}),
-}
+_SEPARATE: dict[int, tuple[str, dict[str, Any]]] = {2: ("Clip", {"min": -1.0, "max": 1.0})}
 
 
 # Operators whose result has the scale and zero point of their input.
@@ -44,7 +41,7 @@ def _quant_type(node: Node) -> str:
     integers = [v for v in node.inputs if v.quant]
     if not integers:
         return "QUANT_NONE"
-    return "QUANT_WEIGHT" if all(v.is_const for v in integers) else "QUANT_ALL"
+    return "QUANT_WEIGHT" if all(v.is_const for v in integers) and not node.output.quant else "QUANT_ALL"
 
 
 class Context:
@@ -103,28 +100,31 @@ class Context:
     def const(self, name: str, data: Any, dtype: Any = np.int32) -> Value:
         return self.graph.constant(f"{self.name}_{name}", np.asarray(data, dtype))
 
-    def add(self, op: str, inputs: list[Value], **attrs: Any) -> Value:
-        """An intermediate node with one output."""
+    def add(self, op: str, inputs: list[Value], like: Value | Tensor | None = None, **attrs: Any) -> Value:
+        """An intermediate node with one output; a quantised one has the scale and zero point of ``like``."""
         quantized = next((v for v in inputs if v.quant and not v.is_const), None)
-        if quantized is not None and op not in _MOVING:
+        if quantized is not None and op in _MOVING:
+            like = quantized
+        if quantized is not None and like is None:
             raise RefusedError("this form of it is not offered for quantised tensors")
         self._steps += 1
         name = f"{self.name}_{op.lower()}_{self._steps}"
-        output = self.graph.add(op, inputs, name, source=self.name, **attrs).output
-        if quantized is not None:
-            output.dtype, output.quant = quantized.dtype, quantized.quant
-        return output
+        node = self.graph.add(op, inputs, name, source=self.name, **attrs)
+        if quantized is not None and like is not None:
+            node.output.dtype, node.output.quant = like.dtype, like.quant
+            node.quant_type = _quant_type(node)
+        return node.output
 
     def emit(self, op: str, inputs: list[Value], **attrs: Any) -> None:
         """The node whose outputs are the operator's outputs."""
         names = [self._tensors[i].name or f"{self.name}_{k}" for k, i in enumerate(self.operator.outputs)]
         node = self.graph.add(op, inputs, self.name, outputs=names, **attrs)
-        node.quant_type = _quant_type(node)
         for value, index in zip(node.outputs, self.operator.outputs):
             tensor = self._tensors[index]
             # The shape is the engine's to infer: what the file says may be wrong.
             value.dtype, value.quant = tensor.dtype, tensor.quant
             self._values[index] = value
+        node.quant_type = _quant_type(node)
 
     def emit_activated(self, op: str, inputs: list[Value], activation: int, **attrs: Any) -> None:
         """``emit`` followed by a fused activation (a number of TFLite's ActivationFunctionType)."""
@@ -133,7 +133,8 @@ class Context:
             self.emit(op, inputs, **attrs)
         elif activation in _SEPARATE:
             separate, separate_attrs = _SEPARATE[activation]
-            self.emit(separate, [self.add(op, inputs, **attrs)], **separate_attrs)
+            output = self._tensors[self.operator.outputs[0]]
+            self.emit(separate, [self.add(op, inputs, output, **attrs)], **separate_attrs)
         else:
             raise RefusedError(f"fused activation {activation} is not offered", "fused_activation_function")
 

@@ -51,8 +51,14 @@ _SAME: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+# LiteRT ignores scale and zero point of their operands.
+_OF_STORED = frozenset({"FLOOR_DIV", "FLOOR_MOD", "NEG"})
+
+
 def _register_same(name: str, op: str, attrs: dict[str, Any]) -> None:
     def mapping(c: Context, **_: Any) -> None:
+        if name in _OF_STORED and any(x.quant for x in c.inputs()):
+            raise RefusedError("of quantised tensors TFLite takes the stored integers for the numbers")
         c.emit(op, c.inputs(), **attrs)
 
     OPERATORS[name] = mapping

@@ -130,11 +130,7 @@ def top_k(c: Context) -> None:
 
 @operator("ONE_HOT")
 def one_hot(c: Context, axis: int = -1) -> None:
-    """.ms takes the two values as one tensor (off, on)."""
-    indices, depth, on, off = (c.input(i) for i in range(4))
-    axis0 = c.const("axis", [0])
-    both = c.add("Concat", [c.add("ExpandDims", [off, axis0]), c.add("ExpandDims", [on, axis0])], axis=0)
-    c.emit("OneHot", [indices, depth, both], axis=axis)
+    c.emit("OneHot", c.inputs(), axis=axis)
 
 
 @operator("REVERSE_V2")

@@ -55,7 +55,7 @@ class BinaryInt8 : public Op {
  private:
   void row(const int8_t* a, int64_t a_step, const int8_t* b, int64_t b_step, int8_t* z, int64_t n) const {
     int8_t repeated[kChunk];
-    if (a_step != 0 && b_step != 0) return compute(a, b, z, n);
+    if (a_step == b_step) return compute(a, b, z, n);  // both are 0 for single elements
     std::memset(repeated, a_step == 0 ? *a : *b, static_cast<size_t>(std::min(n, kChunk)));
     for (int64_t i = 0; i < n; i += kChunk) {
       compute(a_step == 0 ? repeated : a + i, b_step == 0 ? repeated : b + i, z + i, std::min(kChunk, n - i));
