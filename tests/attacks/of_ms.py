@@ -36,7 +36,7 @@ def _model(tensors: Sequence[Any], nodes: Sequence[Any], graphs: Sequence[Any], 
         written.append(Offset(writer.table("CNode", table)))
     ends = {"inputIndex": graphs[0]["inputIndices"], "outputIndex": graphs[0]["outputIndices"]}
     tables = {"allTensors": tensors, "nodes": written, "subGraph": graphs}
-    return writer.finish(writer.table("MetaGraph", {**ends, **tables, **more}), b"MSL2")
+    return bytes(writer.finish(writer.table("MetaGraph", {**ends, **tables, **more}), b"MSL2"))
 
 
 def _one(op: str, tensors: Sequence[Any], inputs: Sequence[int], fed: Sequence[int] = (0,), **attrs: Any) -> bytes:
@@ -223,6 +223,24 @@ def pool_of_the_smallest_integer() -> bytes:
     """A pooling window and step of -2^63, whose negation is itself."""
     least = [-(2**63)] * 2
     return _one("MaxPoolFusion", [_tensor("x", [1, 4, 4, 1]), _tensor("y")], [0], kernel_size=least, strides=least)
+
+
+def pool_of_padding() -> bytes:
+    """Windows of 500 x 500 over a padded image of 8 x 8: three thousand million places, 64 of them in the image."""
+    return _one("MaxPoolFusion", [_tensor("x", [1, 8, 8, 1]), _tensor("y")], [0], kernel_size=[500, 500],
+                strides=[1, 1], pad=[300] * 4, pad_mode=0)  # fmt: skip
+
+
+def pool_of_everything() -> bytes:
+    """A window of 1000 x 1000 around every pixel of an image of 1000 x 1000."""
+    return _one("AvgPoolFusion", [_tensor("x", [1, 1000, 1000, 1]), _tensor("y")], [0], kernel_size=[1000, 1000],
+                strides=[1, 1], pad=[500] * 4, pad_mode=0)  # fmt: skip
+
+
+def transposed_convolution_of_many_phases() -> bytes:
+    """65535 phases, each of which looks for its taps among 200000."""
+    tensors = [_tensor("x", [1, 1, 1, 1]), _tensor("w", [1, 1, 200000, 1]), _tensor("y")]
+    return _one("Conv2dTransposeFusion", tensors, [0, 1], (0, 1), stride=[1, 65535], dilation=[1, 1], pad_mode=0)
 
 
 def split_into_minus_one() -> bytes:

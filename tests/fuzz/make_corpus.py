@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from converter import engine
+from converter.errors import ConvertError
 from converter.importers import ms
 from converter.schema import schema
 from lite_runtime import _native
@@ -38,7 +40,7 @@ class _Collector:
         if len(data) <= _MAX_BYTES:
             name = hashlib.sha1(data).hexdigest()[:16]
             (self._folder / f"{name}.ms").write_bytes(data)
-            self.ops |= {node.op for graph in ms.parse(data, name).graphs for node in graph.nodes}
+            self.ops |= _operators(data)
         pytest.skip("model kept")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -52,11 +54,20 @@ def _is_new(variant: Any) -> bool:
     return parameters.get("threads", 1) == 1 and parameters.get("mode", "fed") in ("fed", "mixed")
 
 
-def _copy(sources: list[str], folder: Path) -> None:
+def _operators(data: bytes) -> set[str]:
+    return {node.op for graph in ms.parse(data, "model").graphs for node in graph.nodes}
+
+
+def _copy(sources: list[str], folder: Path) -> set[str]:
+    """Copies small models; returns the operators in them."""
+    ops: set[str] = set()
     for source in map(Path, sources):
         for file in sorted(source.rglob("*.ms")) if source.is_dir() else [source]:
             if file.stat().st_size <= 2 * _MAX_BYTES:
                 shutil.copyfile(file, folder / f"{file.parent.name}_{file.name}")
+                with suppress(ConvertError):  # a hostile one
+                    ops |= _operators(file.read_bytes())
+    return ops
 
 
 def main() -> int:
@@ -64,9 +75,9 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     collector = _Collector(folder)
     pytest.main(["-qq", "-p", "no:cacheprovider", "-m", "", "-rN", "--no-header", str(_OPS)], plugins=[collector])
-    _copy(sys.argv[2:], folder)
-    missing = {op for op in schema().primitives if engine.supported(op)} - collector.ops
-    print(f"{len(list(folder.iterdir()))} models of {len(collector.ops)} operators")
+    ops = collector.ops | _copy(sys.argv[2:], folder)
+    missing = {op for op in schema().primitives if engine.supported(op)} - ops
+    print(f"{len(list(folder.iterdir()))} models of {len(ops)} operators")
     if missing:
         print("in no model:", ", ".join(sorted(missing)))
     return bool(missing)

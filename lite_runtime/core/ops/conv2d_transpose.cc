@@ -26,13 +26,14 @@ struct Phase {
   int64_t offset;  // of its packed weights, in floats
 };
 
-// The taps of a phase along one dimension, as (kernel position, input offset).
-std::vector<std::pair<int64_t, int64_t>> taps_along(int64_t phase, int64_t kernel, int64_t stride, int64_t dilation,
-                                                    int64_t before) {
-  std::vector<std::pair<int64_t, int64_t>> taps;
+// The taps of the first phases along one dimension, as (kernel position, input offset).
+using Taps = std::vector<std::pair<int64_t, int64_t>>;
+std::vector<Taps> taps_along(int64_t phases, int64_t kernel, int64_t stride, int64_t dilation, int64_t before) {
+  std::vector<Taps> taps(static_cast<size_t>(phases));
   for (int64_t k = 0; k < kernel; ++k) {
-    const int64_t distance = phase + before - k * dilation;
-    if (distance % stride == 0) taps.emplace_back(k, distance / stride);
+    const int64_t distance = k * dilation - before;
+    const int64_t phase = ((distance % stride) + stride) % stride;
+    if (phase < phases) taps[static_cast<size_t>(phase)].emplace_back(k, (phase - distance) / stride);
   }
   return taps;
 }
@@ -148,12 +149,13 @@ void Conv2dTranspose::prepare(Node& node) {
   phases_.clear();
   most_taps_ = 0;
   int64_t total = 0;
-  for (int64_t py = 0; py < std::min(stride_.h, out_h_); ++py) {
-    const auto rows = taps_along(py, kernel_.h, stride_.h, dilation_.h, padding_.top);
-    for (int64_t px = 0; px < std::min(stride_.w, out_w_); ++px) {
-      Phase& phase = phases_.emplace_back(Phase{py, px, {}, total});
-      for (const auto& [kx, dx] : taps_along(px, kernel_.w, stride_.w, dilation_.w, padding_.left)) {
-        for (const auto& [ky, dy] : rows) phase.taps.push_back({ky, kx, dy, dx});
+  const auto rows = taps_along(std::min(stride_.h, out_h_), kernel_.h, stride_.h, dilation_.h, padding_.top);
+  const auto columns = taps_along(std::min(stride_.w, out_w_), kernel_.w, stride_.w, dilation_.w, padding_.left);
+  for (size_t py = 0; py < rows.size(); ++py) {
+    for (size_t px = 0; px < columns.size(); ++px) {
+      Phase& phase = phases_.emplace_back(Phase{static_cast<int64_t>(py), static_cast<int64_t>(px), {}, total});
+      for (const auto& [kx, dx] : columns[px]) {
+        for (const auto& [ky, dy] : rows[py]) phase.taps.push_back({ky, kx, dy, dx});
       }
       most_taps_ = std::max(most_taps_, static_cast<int64_t>(phase.taps.size()));
       total = Shape{total + packed_floats(phase) * products()}.count();

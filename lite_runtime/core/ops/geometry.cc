@@ -77,6 +77,17 @@ void fit_window(const Node& node, schema::PadMode mode, const Padding& padding, 
   window.left = w.before;
 }
 
+void check_pool(const Node& node, const Window& w) {
+  constexpr int64_t kSmall = 64;                   // always fine, whatever the input
+  constexpr double kMostReads = int64_t{1} << 36;  // some minutes
+  const bool beyond = w.kernel.h > std::max(kSmall, 2 * w.in_h) || w.kernel.w > std::max(kSmall, 2 * w.in_w);
+  const double reads = static_cast<double>(w.batch * w.out_pixels()) * static_cast<double>(w.taps() * w.channels);
+  if (beyond || reads > kMostReads) {
+    node.unsupported("a window of %lld x %lld over %lld x %lld is too large", ll(w.kernel.h), ll(w.kernel.w),
+                     ll(w.in_h), ll(w.in_w));
+  }
+}
+
 std::vector<float> average_scales(const Node& node, const Window& window) {
   const auto inside = [](int64_t first, int64_t kernel, int64_t in) {
     return std::max<int64_t>(0, std::min(first + kernel, in) - std::max<int64_t>(first, 0));

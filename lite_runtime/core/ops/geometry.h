@@ -46,6 +46,10 @@ struct Window {
 // Fails when the window does not fit the padded input.
 void fit_window(const Node& node, schema::PadMode mode, const Padding& padding, bool round_up, Window& window);
 
+// Fails for windows that a small file may ask for and that take minutes: larger than 64 and twice the input, or
+// reading 2^36 elements. A convolution's weights are as large as its window, so it needs no such limit.
+void check_pool(const Node& node, const Window& window);
+
 // The window of MaxPoolFusion or AvgPoolFusion, which have the same attributes.
 template <class Attr>
 Window pool_window(const Node& node, const Attr& attr) {
@@ -63,6 +67,7 @@ Window pool_window(const Node& node, const Attr& attr) {
   window.stride = pair_attribute(node, "strides", attr.strides(), {1, 1});
   fit_window(node, attr.pad_mode(), padding_attribute(node, "pad", attr.pad()),
              attr.round_mode() == schema::RoundMode_CEIL, window);
+  check_pool(node, window);
   return window;
 }
 
