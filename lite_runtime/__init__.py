@@ -7,7 +7,7 @@ The short way:
 
 from lite_runtime._native import VERSION, isa
 from lite_runtime.context import Context
-from lite_runtime.custom import register_op
+from lite_runtime.custom import install_custom_kernels, register_op
 from lite_runtime.errors import (
     ArgumentError,
     ExecutionError,
@@ -46,6 +46,7 @@ __all__ = [
     "TensorSpec",
     "UnsupportedModelError",
     "__version__",
+    "install_custom_kernels",
     "isa",
     "load",
     "register_op",

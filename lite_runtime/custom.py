@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from lite_runtime import _native
+from lite_runtime.errors import LiteRuntimeError
 from lite_runtime.types import DataType
 
 _Shape = Sequence[int]
 _Type = tuple[_Shape, object]  # shape, dtype
+
+
+def install_custom_kernels() -> NoReturn:
+    """What MindSpore Lite copies its kernels for Ascend processors with; refused with a LiteRuntimeError."""
+    raise LiteRuntimeError(
+        "install_custom_kernels installs kernels for Ascend processors; models run on the CPU here and need none. "
+        "For an operator of your own use register_op."
+    )
 
 
 def register_op(

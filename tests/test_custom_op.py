@@ -63,3 +63,8 @@ def test_wrong_result_shape_is_refused(tmp_path):
     lite_runtime.register_op("Shrinking", infer=lambda x: x, compute=lambda x: x[:1])
     with pytest.raises(lite_runtime.ExecutionError, match="was inferred"):
         _predictor(_custom_model("Shrinking", {}), tmp_path)(np.ones((2, 3), np.float32))
+
+
+def test_kernels_for_ascend_are_refused_with_the_way_out():
+    with pytest.raises(lite_runtime.LiteRuntimeError, match=r"Ascend.*register_op"):
+        lite_runtime.install_custom_kernels()
