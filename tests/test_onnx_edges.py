@@ -53,6 +53,19 @@ def test_rounding_up_beside_an_open_length_is_right_or_refused(tmp_path: Path) -
         converted(case.save(tmp_path))
 
 
+@pytest.mark.parametrize("pads", [[2, -2], [-2, 2], [5, 4], [-1, -1], [7, -1]])
+@pytest.mark.parametrize("dynamic", [{}, {"x": (0,)}], ids=["known", "open"])
+def test_wrapping_more_than_there_is(pads: list[int], dynamic: dict[str, tuple[int, ...]], tmp_path: Path) -> None:
+    """Cropped to one row, that row is repeated."""
+    case = single("Pad", floats(3, 2), np.array([pads[0], 0, pads[1], 0]), opset=19, mode="wrap")
+    case.dynamic = dynamic
+    path = case.save(tmp_path)
+    _, session = converted(path)
+    for rows in (3, 4) if dynamic else (3,):
+        x = floats(rows, 2)
+        assert_close(run(session, [x])[0], witness(path, {"x": x})[0], 0)
+
+
 # Layers that ONNX's reference implementation, with which shapes are computed, gets wrong in places.
 ON_CONSTANTS = [
     single("ConvTranspose", floats(1, 4, 5, 3), floats(4, 1, 2, 2), group=2, strides=[2, 1]),

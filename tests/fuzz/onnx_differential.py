@@ -25,7 +25,7 @@ from converter.exporter import export
 from converter.importers.onnx import load
 from converter.passes import optimize
 from lite_runtime import _native
-from lite_runtime.errors import UnsupportedModelError
+from lite_runtime.errors import ShapeError, UnsupportedModelError
 
 NO_WITNESS = "no witness"
 # As fractions of the largest value: float32 sums in another order, through a few layers.
@@ -95,9 +95,23 @@ def verdict(graph: Graph, folder: Path, level: str) -> tuple[str, str]:
 def _difference_at(
     graph: Graph, session: _native.Session, inputs: dict[str, np.ndarray], expected: list[np.ndarray]
 ) -> str:
-    actual = run(session, list(inputs.values()))
+    try:
+        actual = run(session, list(inputs.values()))
+    except ShapeError:
+        # ONNX Runtime joins empty tensors of any shape.
+        if _reference(graph, inputs) is None:
+            return ""
+        raise
     found = difference(actual, expected)
     return found if found and _differs_from_reference(graph, inputs, actual) else ""
+
+
+def _reference(graph: Graph, inputs: dict[str, np.ndarray]) -> list[np.ndarray] | None:
+    """The answers of ONNX's own implementation, where it has any."""
+    try:
+        return list(ReferenceEvaluator(graph.model).run(None, inputs))
+    except Exception:
+        return None
 
 
 def _differs_from_reference(graph: Graph, inputs: dict[str, np.ndarray], actual: list[np.ndarray]) -> bool:
@@ -107,10 +121,8 @@ def _differs_from_reference(graph: Graph, inputs: dict[str, np.ndarray], actual:
     """
     if any(value.constant for value in graph.values):
         return True
-    try:
-        return bool(difference(actual, ReferenceEvaluator(graph.model).run(None, inputs)))
-    except Exception:
-        return True
+    answers = _reference(graph, inputs)
+    return answers is None or bool(difference(actual, answers))
 
 
 def main() -> int:

@@ -365,9 +365,10 @@ def pad(g: Graph) -> None:
     x = g.pick("fi", range(1, 5)) if g.opset >= 11 else g.pick("f", range(1, 5))
     mode = g.rng.choice(["constant", "constant", "reflect", "edge", *(["wrap"] if g.opset >= 19 else [])])
     rank = x.array.ndim
-    pads = [g.rng.randint(0 if mode != "constant" or 0 in x.array.shape else -1, 2) for _ in range(2 * rank)]
+    least = 0 if mode in ("reflect", "edge") or 0 in x.array.shape else -2
+    pads = [g.rng.randint(least, 2) for _ in range(2 * rank)]
     low = min((n for n in x.array.shape), default=0)
-    if mode != "constant":
+    if mode in ("reflect", "edge"):
         pads = [min(p, max(low - 1, 0)) for p in pads]
     if g.has_attribute("Pad", "pads"):
         g.add("Pad", x, pads=pads, mode=mode, **({"value": 1.5} if g.rng.random() < 0.5 else {}))

@@ -38,14 +38,24 @@ def _known(b: Builder, x: Value, table: list[list[int]], value: MaybeValue, mode
         raise b.refuse(f"it crops more than there is of shape {list(lengths)}.", attribute="pads")
     if any(min(row) < 0 for row in table):
         x = _crop(b, x, table)
+        lengths = [n if n < 0 else n + min(0, before) + min(0, after) for n, (before, after) in zip(lengths, table)]
         table = [[max(0, n) for n in row] for row in table]
     if not any(map(any, table)):
         return x
     if mode in _MODES:
         return _native(b, x, b.const(np.array(table, np.int32)), value, mode)
+    if mode == "wrap" and any(length < 0 for length, row in zip(lengths, table) if any(row)):
+        return _computed(b, x, len(table), b.const(np.array(table, np.int32)), value, mode)
     for axis, (before, after) in enumerate(table):
-        if before or after:
-            x = _joined(b, x, len(table), axis, before, after, mode)
+        if not before and not after:
+            continue
+        if mode == "edge":
+            x = _edged(b, x, len(table), axis, before, after)
+        elif lengths[axis] == 0:
+            raise b.refuse(f"there is nothing to repeat along axis {axis}.", attribute="pads")
+        else:
+            places = np.arange(-before, lengths[axis] + after) % lengths[axis]
+            x = b.gather(x, places.astype(np.int32), axis)
     return x
 
 
@@ -66,14 +76,10 @@ def _crop(b: Builder, x: Value, table: list[list[int]]) -> Value:
     return b.op("StridedSlice", x, begin, end, [1] * len(table), begin_mask=0, end_mask=mask)
 
 
-def _joined(b: Builder, x: Value, rank: int, axis: int, before: int, after: int, mode: str) -> Value:
-    """Copies of the edge, or of the other end, joined to x along one axis."""
-    if mode == "edge":
-        first, last = b.slice(x, rank, axis, 0, 1), b.slice(x, rank, axis, -1, INT32_MAX)
-        return b.concat([first] * before + [x] + [last] * after, axis)
-    head = [b.slice(x, rank, axis, -before, INT32_MAX)] if before else []
-    tail = [b.slice(x, rank, axis, 0, after)] if after else []
-    return b.concat([*head, x, *tail], axis)
+def _edged(b: Builder, x: Value, rank: int, axis: int, before: int, after: int) -> Value:
+    """Copies of the first and last elements joined to x along one axis."""
+    first, last = b.slice(x, rank, axis, 0, 1), b.slice(x, rank, axis, -1, INT32_MAX)
+    return b.concat([first] * before + [x] + [last] * after, axis)
 
 
 def _computed_table(b: Builder, rank: int, pads: Value, axes: MaybeValue) -> Value:
