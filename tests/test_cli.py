@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx_cases import Case, node, witness
 from support import DATA, assert_close, channels_last, recorded
 
 import converter
@@ -242,6 +243,17 @@ def test_fp16_halves_the_weights_and_keeps_the_answers(tmp_path: Path) -> None:
     # float16 keeps 11 bits: 5e-4 per weight.
     for one, other in zip(actual if isinstance(actual, list) else [actual], expected):
         assert_close(one, other, 5e-3)
+
+
+def test_fp16_leaves_what_it_cannot_hold(tmp_path: Path) -> None:
+    """The note names it, and the answers stay those of the float model."""
+    constants = {"far": np.array([1e5, 1.0, np.inf], np.float32), "near": np.array([1.5, -2.0, 65504.0], np.float32)}
+    nodes = [node("Mul", "x", "far", name="a"), node("Add", "a", "near")]
+    path = Case("net", nodes, {"x": np.ones(3, np.float32)}, constants).save(tmp_path)
+    report = converter.convert(path, tmp_path / "half.ms", fp16=True)
+    assert report.notes == ["constant 'far' stays float32: its value 100000 exceeds float16's 65504"]
+    x = np.array([2.0, 3.0, 4.0], np.float32)
+    np.testing.assert_array_equal(lite_runtime.load(tmp_path / "half.ms")(x), witness(path, {"x": x})[0])
 
 
 def test_infer_runs_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

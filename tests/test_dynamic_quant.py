@@ -10,10 +10,12 @@ import pytest
 from support import CORPUS, DATA, assert_close, channels_last, recorded, run_ms
 
 import converter
+import lite_runtime
 from converter.exporter import export, write
 from converter.importers.ms import load
 from converter.ir.graph import Graph, Model
 from converter.quant import quantize, recipe
+from lite_runtime.errors import LiteRuntimeError
 from lite_runtime.types import DataType
 
 _CONFIG = {"common_quant_param": {"quant_type": "DYNAMIC_QUANT"}}
@@ -109,6 +111,18 @@ def test_weights_that_are_not_finite_stay_float(tmp_path: Path) -> None:
     model = _dense("MatMulFusion", weight, np.zeros(16, np.float32), transpose_b=True)
     assert quantize(model, _rules()) == ["weight 'w0' stays float32: NaN or infinity in it"]
     assert [node.op for node in model.main.nodes] == ["MatMulFusion"]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_activations_that_are_not_finite_are_an_error_when_it_runs(bad: float, tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    model = _dense("MatMulFusion", random.standard_normal((8, 16)).astype(np.float32), np.zeros(16, np.float32))
+    quantize(model, _rules())
+    write(tmp_path / "net.ms", export(model))
+    x = random.standard_normal((3, 8)).astype(np.float32)
+    x[1, 2] = bad
+    with pytest.raises(LiteRuntimeError, match="the values to be quantised are not finite"):
+        lite_runtime.load(tmp_path / "net.ms")(x)
 
 
 def test_products_of_activations_stay_float(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import converter
 from converter import cli
 from converter.errors import ConfigError, UsageError
 from converter.importers.ms import load
+from converter.quant.cost import Error
 from converter.report import Report
 from converter.report_page import page
 
@@ -105,6 +106,14 @@ def test_histograms_of_blocks(tmp_path: Path) -> None:
         blocks = [h for h in found.quantization["histograms"] if h["method"] == "4 bits in blocks of 32"]
         assert len(blocks) == 3 and all(h["outside"] < 0.05 for h in blocks)
         assert all(h["clip_low"] <= 0.7 * h["low"] and h["clip_high"] >= 0.7 * h["high"] for h in blocks)
+
+
+def test_results_that_became_nan_are_the_largest_error() -> None:
+    error = Error()
+    error.add(np.array([1.0, np.nan, 2.0]), np.array([1.0, np.nan, 2.0]))
+    assert error.snr == math.inf
+    error.add(np.array([1.0, 2.0]), np.array([1.0, np.nan]))
+    assert error.snr == -math.inf and error.largest == math.inf
 
 
 class _Tags(HTMLParser):

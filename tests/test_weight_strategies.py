@@ -13,7 +13,7 @@ import converter
 from converter import engine
 from converter.errors import ConvertError, SourceFileError, UsageError
 from converter.ir.graph import Graph, Model
-from converter.quant import samples
+from converter.quant import quantize, recipe, samples
 from converter.quant.moments import moments, rows_of
 from converter.quant.ranges import Grid, Strategy, max_min, rounded
 from converter.quant.weight_gptq import Compensation
@@ -147,6 +147,37 @@ def test_lenet(strategy: str, bits: int, least: float, tmp_path: Path) -> None:
     converter.convert(_LENET / "lenet_mnist5k.mindir", tmp_path / "lenet.ms", config=config, check=False, **given)
     scores = run_ms(tmp_path / "lenet.ms", channels_last([x]))[0]
     assert (scores.argmax(axis=1) == labels).mean() >= least
+
+
+def test_gptq_without_finite_moments_is_plain_rounding() -> None:
+    """An infinite intermediate result, and one whose squares are."""
+    random = np.random.default_rng(11)
+
+    def build() -> Model:
+        graph = Graph("main")
+        x = graph.add_input("x", DataType.FLOAT32, (4, 64))
+        infinite = graph.add("Log", [graph.add("SubFusion", [x, x], "zero").output], "infinite").output
+        large = graph.add("MulFusion", [x, graph.constant("far", np.array(1e30, np.float32))], "large").output
+        for name, read in (("a", x), ("b", infinite), ("c", large)):
+            weight = graph.constant(name, weights[name])
+            graph.outputs.append(graph.add("MatMulFusion", [read, weight], name).output)
+        return Model([graph], "net")
+
+    weights = {name: random.standard_normal((64, 32)).astype(np.float32) for name in "abc"}
+    samples_ = [[random.standard_normal((4, 64)).astype(np.float32)] for _ in range(4)]
+    found = {}
+    for strategy in ("GPTQ", "MSE"):
+        config = {"quant_strategy": strategy, "bit_num": 4, "bias_correction": False}
+        model = build()
+        notes = quantize(model, recipe.from_recipe([{"algorithm": "WEIGHT_QUANT", "config": config}]), samples_)
+        found[strategy] = [n.inputs[1].data for n in model.main.nodes if n.op == "MatMulFusion"]
+        assert (notes == []) == (strategy == "MSE")
+        if notes:
+            assert notes == [
+                "GPTQ rounds 2 weight(s) to the nearest: their inputs' moments are not known or not finite"
+            ]
+    same = [np.array_equal(a, b) for a, b in zip(found["GPTQ"], found["MSE"])]
+    assert same == [False, True, True]
 
 
 def test_gptq_needs_calibration(tmp_path: Path) -> None:

@@ -238,6 +238,8 @@ class Error:
 
     def add(self, x: np.ndarray, y: np.ndarray) -> None:
         a, b = x.astype(np.float64).ravel(), y.astype(np.float64).ravel()
+        if not np.isfinite(b[np.isfinite(a)]).all():
+            self.noise = self.largest = math.inf
         at = np.isfinite(a) & np.isfinite(b)
         a, b = a[at], b[at]
         difference = a - b
@@ -251,6 +253,8 @@ class Error:
     def snr(self) -> float:
         if self.noise == 0:
             return math.inf
+        if math.isinf(self.noise):
+            return -math.inf
         return 10 * math.log10(self.signal / self.noise) if self.signal > 0 else -math.inf
 
     def fill(self, layer: Layer) -> None:

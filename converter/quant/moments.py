@@ -18,7 +18,7 @@ def moments(model: Model, nodes: Sequence[Node], samples: Samples) -> dict[Node,
     """Sums of outer products of each node's inputs, in the order of its weight's columns.
 
     ``samples`` hold an array per input of the model, as the model takes it. Nodes that ``rows_of`` does not know,
-    outside the main graph, or with too many columns, are left out.
+    outside the main graph, with too many columns, or with inputs that are NaN, infinite or too large, are left out.
 
     Raises UsageError when the model does not run on a sample, or there is none.
     """
@@ -29,10 +29,11 @@ def moments(model: Model, nodes: Sequence[Node], samples: Samples) -> dict[Node,
         for node in wanted:
             rows = rows_of(node, observer[node.inputs[0]].astype(np.float32))
             rows = rows[:: max(1, len(rows) // _MAX_ROWS)]
-            found[node] = found.get(node, 0) + rows.T @ rows
+            with np.errstate(all="ignore"):
+                found[node] = found.get(node, 0) + rows.T @ rows
     if not found and wanted:
         raise UsageError(f"{model.source}: quant_strategy=GPTQ needs calibration inputs, there are none")
-    return found
+    return {node: sums for node, sums in found.items() if np.isfinite(sums).all()}
 
 
 def _columns(node: Node) -> int:

@@ -104,7 +104,9 @@ def apply(model: Model, plan: Plan, samples: Samples = ()) -> list[str]:
             reason = _quantize(model, weight, chosen[weight.node], rounding)
         if reason:
             notes.add(weight.value.name, reason)
-    return notes.lines()
+    plain = sum(node not in moments_of for node in by_data)
+    without = f"GPTQ rounds {plain} weight(s) to the nearest: their inputs' moments are not known or not finite"
+    return notes.lines() + ([without] if plain else [])
 
 
 class Notes:
