@@ -14,12 +14,15 @@ import pytest
 from support import DATA
 
 import converter
-from converter import cli
+from converter import cli, engine
 from converter.errors import ConfigError, UsageError
 from converter.importers.ms import load
-from converter.quant.cost import Error
+from converter.ir.graph import Graph, Model
+from converter.quant import Budget, quantize_and_measure, recipe
+from converter.quant.cost import Cost, Error
 from converter.report import Report
 from converter.report_page import page
+from lite_runtime.types import DataType
 
 _LENET = DATA / "lenet" / "lenet_mnist5k.mindir"
 _FULL = {"common_quant_param": {"quant_type": "FULL_QUANT"}}
@@ -182,6 +185,30 @@ def test_the_budget_decides_how_much_is_int8(tmp_path: Path) -> None:
         sizes.append(report.bytes_after)
         assert snr[-1] is None or snr[-1] >= float(wanted)
     assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_only_the_layer_that_matters_stays_float() -> None:
+    """A wide layer, which alone exceeds the budget, and narrow ones with more error for their size, which do not."""
+    random = np.random.default_rng(6)
+    samples = [[random.standard_normal((4, 64)).astype(np.float32)] for _ in range(4)]
+    weights = {f"w{i}": random.standard_normal((64, 8)).astype(np.float32) * 1.5 for i in range(6)}
+    weights["wide"] = random.standard_normal((64, 1024)).astype(np.float32)
+
+    def quantized(budget: Budget | None) -> Cost:
+        graph = Graph("main")
+        x = graph.add_input("x", DataType.FLOAT32, (4, 64))
+        parts = [graph.add("MatMulFusion", [x, graph.constant(n, w)], n).output for n, w in weights.items()]
+        graph.outputs = [graph.add("Concat", parts, "all", axis=1).output]
+        model = Model([graph], "net")
+        engine.infer_shapes(model)
+        found = quantize_and_measure(model, recipe.from_recipe([{"algorithm": "DYNAMIC_QUANT"}]), samples, budget)
+        assert found.cost is not None
+        return found.cost
+
+    least = quantized(None).outputs[0].snr
+    assert least is not None
+    found = quantized(Budget("SIZE", min_snr=least + 3))
+    assert [layer.name for layer in found.layers if layer.kind == "float"] == ["wide", "all"]
 
 
 def test_layers_that_int8_makes_slower_stay_float(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,16 @@ def full(**keys: str) -> Config:
     return {"common_quant_param": {"quant_type": "FULL_QUANT"}, "full_quant_param": keys}
 
 
-DYNAMIC: Config = {"common_quant_param": {"quant_type": "DYNAMIC_QUANT"}}
+def dynamic(**keys: str) -> Config:
+    return {"common_quant_param": {"quant_type": "DYNAMIC_QUANT"}, "dynamic_quant_param": keys}
+
+
+def blocks(size: int, **keys: str) -> Config:
+    return weights(4, block_size=str(size), **keys)
+
+
+# For matrix products behind functions whose results are far larger in some channels.
+SMOOTH = {"enable_smooth_shift": "true", "smooth_alpha": "0.7"}
 _METHODS = ("MAX_MIN", "KL", "REMOVAL_OUTLIER", "PERCENTILE", "MSE")
 _FULL = [(f"FULL_QUANT, {method}", full(activation_quant_method=method)) for method in _METHODS]
 
@@ -104,7 +113,7 @@ def digits(_: argparse.Namespace) -> str:
         ("WEIGHT_QUANT, 8 bits", weights(8)),
         *((f"WEIGHT_QUANT, 4 bits, {s}", weights(4, quant_strategy=s)) for s in ("MAX_MIN", "MSE", "HQQ", "GPTQ")),
         ("WEIGHT_QUANT, mixed bits", weights(0)),
-        ("DYNAMIC_QUANT", DYNAMIC),
+        ("DYNAMIC_QUANT", dynamic()),
         *_FULL,
     ]
     rows = measure(folder / "lenet_mnist5k.mindir", settings, test, calibration=samples)
@@ -155,19 +164,17 @@ def sentences(options: argparse.Namespace) -> str:
     settings = [
         ("WEIGHT_QUANT, 8 bits", weights(8)),
         ("WEIGHT_QUANT, 4 bits, MSE", weights(4, quant_strategy="MSE")),
-        *((f"WEIGHT_QUANT, 4 bits in blocks of {n}", weights(4, block_size=str(n))) for n in (32, 64, 128)),
-        *(
-            (f"WEIGHT_QUANT, 4 bits in blocks of {n}, GPTQ", weights(4, block_size=n, quant_strategy="GPTQ"))
-            for n in ("32", "64")
-        ),
+        *((f"WEIGHT_QUANT, 4 bits in blocks of {n}", blocks(n)) for n in (32, 64, 128)),
+        *((f"WEIGHT_QUANT, 4 bits in blocks of {n}, GPTQ", blocks(n, quant_strategy="GPTQ")) for n in (32, 64)),
         (
             "WEIGHT_QUANT, 4 bits in blocks of 32 with zero points, GPTQ",
-            weights(4, block_size="32", quant_strategy="GPTQ", block_symmetric="false"),
+            blocks(32, quant_strategy="GPTQ", block_symmetric="false"),
         ),
-        ("DYNAMIC_QUANT", DYNAMIC),
-        ("DYNAMIC_QUANT, smooth shift", {**DYNAMIC, "dynamic_quant_param": {"enable_smooth_shift": "true"}}),
+        ("DYNAMIC_QUANT", dynamic()),
+        ("DYNAMIC_QUANT, smooth shift", dynamic(enable_smooth_shift="true")),
+        ("DYNAMIC_QUANT, smooth shift, alpha 0.7", dynamic(**SMOOTH)),
         ("FULL_QUANT, MAX_MIN", full()),
-        ("FULL_QUANT, MAX_MIN, smooth shift", full(enable_smooth_shift="true")),
+        ("FULL_QUANT, MAX_MIN, smooth shift, alpha 0.7", full(**SMOOTH)),
     ]
     rows = measure(source, settings, test, calibration=calibration)
     title = (
@@ -196,9 +203,9 @@ _THEIRS: list[tuple[str, str, Config]] = [
     *((f"wide_wq{bits}", "wide", weights(bits)) for bits in (2, 4, 5, 8, 12, 16)),
     ("wide_wqmix", "wide", weights(0)),
     ("wide_wq8fly", "wide", weights(8, dequant_strategy="ON_THE_FLY")),
-    ("wide_dq", "wide", DYNAMIC),
+    ("wide_dq", "wide", dynamic()),
     *((f"{net}_wq8", net, weights(8)) for net in ("cnn", "enc", "lstm")),
-    ("enc_dq", "enc", DYNAMIC),
+    ("enc_dq", "enc", dynamic()),
 ]
 
 

@@ -2,9 +2,9 @@
 
 The error that each layer alone brings to the model's results is measured in each of its precisions, and so is the time
 its kernels take. Beginning with the cheapest precision everywhere, layers are made more precise one after another, the
-one that takes away most error for its cost first, until the model is within the budget. The last of them may have been
-the one that mattered: the others become cheaper again, as many as the budget allows. Both points are found by
-bisection, with the models themselves.
+one that takes away most error for its cost first, until the model is within the budget; where that is, is found by
+bisection. Errors do not quite add up, and the last of these layers may have been the one that mattered: so others
+become cheaper again, in groups and by halves of these, as long as the model itself stays within the budget.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class _Search:
         self._seen = seen
         self._budget = budget
         self._accuracy = accuracy
+        self._tried = 0
         self._tell = tell
         self._answers = [self._outputs(exporter.export(model), sample) for sample in samples]
         self._float_accuracy = accuracy(self._runner(exporter.export(model))) if accuracy is not None else 0.0
@@ -109,7 +110,6 @@ class _Search:
             return Choice(self._plan, notes=["automatic mixed precision found no layer to choose for"])
         reasons = self._drop_slower(options)
         self._measure(options)
-        reasons.update(self._drop_noisy(options))
         path = _path(options)
         first = self._first_within(options, path)
         if first == len(path) - 1 and not self._is_within(self._planned(options, path[first])):
@@ -117,8 +117,26 @@ class _Search:
                 f"{self._model.source}: automatic mixed precision: not even the most precise model is within the "
                 f"budget of {self._budget}"
             )
-        cheaper = _returned(options, path, first)
-        return self._choice(options, cheaper[self._first_within(options, cheaper)], reasons)
+        before, state = None, path[first]
+        while state != before:
+            before, state = state, self._cheaper(options, state, _by_worth(options, state))
+        return self._choice(options, state, reasons)
+
+    def _cheaper(
+        self, options: Mapping[Node, list[_Option]], state: dict[Node, int], nodes: Sequence[Node]
+    ) -> dict[Node, int]:
+        """The state with as many of these layers as possible in a precision a step cheaper."""
+        if not nodes:
+            return state
+        self._tried += 1
+        self._tell("try cheaper layers, mixture", self._tried, 0)
+        tried = {**state, **{node: state[node] - 1 for node in nodes}}
+        if self._is_within(self._planned(options, tried)):
+            return tried
+        middle = len(nodes) // 2
+        for half in (nodes[:middle], nodes[middle:]) if middle else ():
+            state = self._cheaper(options, state, half)
+        return state
 
     def _first_within(self, options: Mapping[Node, list[_Option]], states: Sequence[dict[Node, int]]) -> int:
         """Of states that become better, the first within the budget; the last one is not tried."""
@@ -191,22 +209,6 @@ class _Search:
             option.noise = self._noise(self._export(only))
             self._tell("measure sensitivity", number + 1, len(todo))
 
-    def _drop_noisy(self, options: dict[Node, list[_Option]]) -> dict[Node, str]:
-        """Takes options out that alone exceed the budget."""
-        reasons: dict[Node, str] = {}
-        if self._budget.min_snr is None:
-            return reasons
-        for node, found in options.items():
-            kept = [o for o in found if o.settings is None or o.noise <= self._greatest_noise()]
-            if len(kept) < len(found):
-                reasons[node] = _alone(found[0])
-                options[node] = kept
-        return reasons
-
-    def _greatest_noise(self) -> float:
-        assert self._budget.min_snr is not None
-        return float(10 ** (-self._budget.min_snr / 10))
-
     def _planned(self, options: Mapping[Node, list[_Option]], state: Mapping[Node, int]) -> dict[Node, _Option]:
         return {node: found[state[node]] for node, found in options.items()}
 
@@ -214,7 +216,8 @@ class _Search:
         data = self._export(chosen)
         if self._accuracy is not None and self._budget.max_drop is not None:
             return self._accuracy(self._runner(data)) >= self._float_accuracy - self._budget.max_drop - 1e-9
-        return self._noise(data) <= self._greatest_noise()
+        assert self._budget.min_snr is not None
+        return self._noise(data) <= 10 ** (-self._budget.min_snr / 10)
 
     def _plan_of(self, chosen: Mapping[Node, _Option]) -> Plan:
         plan = {node: s for node, s in self._plan.items() if node not in chosen}
@@ -267,7 +270,10 @@ class _Search:
             option = found[state[node]]
             counts[option.label] = counts.get(option.label, 0) + 1
             if state[node] > 0:
-                reasons.setdefault(node, _alone(found[0]))
+                alone = -10 * math.log10(max(found[0].noise, 1e-30))
+                reasons[node] = (
+                    f"mixed precision: {found[0].label} here alone gives {alone:.1f} dB at the model's result"
+                )
         shown = ", ".join(f"{count} in {label}" for label, count in counts.items())
         note = f"automatic mixed precision within {self._budget}: layers {shown}"
         return Choice(self._plan_of(self._planned(options, state)), reasons, [note])
@@ -293,25 +299,14 @@ def _path(options: Mapping[Node, list[_Option]]) -> list[dict[Node, int]]:
         path.append(dict(state))
 
 
-def _returned(options: Mapping[Node, list[_Option]], path: Sequence[dict[Node, int]], at: int) -> list[dict[Node, int]]:
-    """From all layers but the last one that changed in a precision one step cheaper than ``path[at]`` to none of them;
-    those that save most for their error are cheaper longest."""
-    state = path[at]
-    last = next((n for n in state if at and state[n] != path[at - 1][n]), None)
+def _by_worth(options: Mapping[Node, list[_Option]], state: Mapping[Node, int]) -> list[Node]:
+    """The layers that could be cheaper by a step, those first that then save most for their error."""
 
-    def worth(node: Node) -> float:
+    def error(node: Node) -> float:
         found, i = options[node], state[node]
         return max(found[i - 1].noise - found[i].noise, 0.0) / max(found[i].cost - found[i - 1].cost, 1e-12)
 
-    states = [state]
-    for node in sorted((n for n in state if state[n] and n is not last), key=worth):
-        states.append({**states[-1], node: state[node] - 1})
-    return states[::-1]
-
-
-def _alone(option: _Option) -> str:
-    snr = -10 * math.log10(max(option.noise, 1e-30))
-    return f"mixed precision: {option.label} here alone gives {snr:.1f} dB at the model's result"
+    return sorted((node for node in state if state[node]), key=error)
 
 
 def _elements(node: Node) -> int:

@@ -133,6 +133,8 @@ def _smooth(
     taken = np.max([_largest(node, axis) for node, axis in zip(nodes, axes)], axis=0)
     if taken.shape != middle.shape:
         return False
+    # A channel that was quiet in calibration need not stay so: it is not made much louder than others.
+    reach = np.maximum(reach, np.median(reach))
     usable = (reach > 0) & (taken > 0)
     factor = np.ones_like(reach)
     factor[usable] = reach[usable] ** alpha / taken[usable] ** (1 - alpha)
