@@ -53,6 +53,21 @@ def test_rounding_up_beside_an_open_length_is_right_or_refused(tmp_path: Path) -
         converted(case.save(tmp_path))
 
 
+@pytest.mark.parametrize("axis", [-1, 1, 2, 3])
+def test_flattening_an_open_length_that_is_cropped_to_nothing(axis: int, tmp_path: Path) -> None:
+    nodes = [node("Slice", "x", "first", "last", "along", name="s"), node("Flatten", "s", axis=axis)]
+    constants = {"first": np.array([2]), "last": np.array([2**62]), "along": np.array([1])}
+    case = Case("flatten", nodes, {"x": floats(1, 2, 3)}, constants, dynamic={"x": (0, 1, 2)})
+    path = case.save(tmp_path)
+    _, session = converted(path)
+    for shape in ((1, 2, 3), (4, 2, 3), (2, 5, 3)):
+        x = floats(*shape)
+        expected = witness(path, {"x": x})[0]
+        actual = run(session, [x])[0]
+        assert actual.shape == expected.shape
+        assert_close(actual, expected, 0)
+
+
 @pytest.mark.parametrize("pads", [[2, -2], [-2, 2], [5, 4], [-1, -1], [7, -1]])
 @pytest.mark.parametrize("dynamic", [{}, {"x": (0,)}], ids=["known", "open"])
 def test_wrapping_more_than_there_is(pads: list[int], dynamic: dict[str, tuple[int, ...]], tmp_path: Path) -> None:

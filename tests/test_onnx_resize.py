@@ -14,6 +14,7 @@ from onnx_suite import run
 from support import assert_close
 
 from converter.errors import UnsupportedError
+from lite_runtime.errors import ShapeError
 
 _COORDINATES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
 _ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
@@ -86,3 +87,17 @@ def test_open_size(mode: str, rounding: str, coordinates: str, fed: bool, tmp_pa
             assert _compare(case, [(1, 2, *shape) for shape in _SHAPES], tmp_path) == len(_SHAPES)
         except UnsupportedError as error:
             assert "only known at run time" in str(error)
+
+
+def test_stated_sizes_hold_open_batches_to_them(tmp_path: Path) -> None:
+    """ONNX would mix images of a batch that is not the stated one."""
+    case = _case("linear", "half_pixel", "", sizes=np.array([1, 2, 6, 6]))
+    case.inputs, case.dynamic = {"x": floats(1, 2, 3, 4)}, {"x": (0, 1, 2)}
+    assert _compare(case, [(1, 2, 3, 4), (1, 2, 5, 4)], tmp_path) == 2
+    _, session = converted(case.save(tmp_path))
+    with pytest.raises(ShapeError):
+        run(session, [floats(2, 2, 3, 4)])
+    case.inputs = {"x": floats(1, 3, 3, 4)}
+    case.dynamic = {"x": (2,)}
+    with pytest.raises(UnsupportedError, match="just height and width"):
+        converted(case.save(tmp_path))

@@ -48,13 +48,12 @@ def flatten(b: Builder, x: Value, *, axis: int = 1) -> Value:
     axis = axis + rank if axis < 0 else axis
     dims = x.shape or ()
     rows, columns = (_length(part) for part in (dims[:axis], dims[axis:]))
-    if min(rows, columns) >= 0 or max(rows, columns) >= 0:
-        return b.reshape(x, [rows, columns] if rows >= 0 else [-1, columns])
-    if axis == 1:
+    if min(rows, columns) >= 0 or (max(rows, columns) > 0 and min(rows, columns) < 0):
+        return b.reshape(x, [rows, columns])
+    if axis == 1 and columns < 0:
         return b.reshape(x, [0, -1])
-    lengths = b.op("Shape", x)
-    head = b.reduce("ReduceProd", b.slice(lengths, 1, 0, 0, axis), [0])
-    return b.reshape(x, b.concat([head, [-1]]))
+    # A length of 0 in the shape of a Reshape would stand for the length that x has there.
+    return b.op("Flatten", x, axis=axis)
 
 
 def _length(dims: tuple[int, ...]) -> int:

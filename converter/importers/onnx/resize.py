@@ -207,7 +207,7 @@ def _of_unknown(
         raise b.refuse("of a size only known at run time, just height and width can change.", "axes", _FIX_SHAPES)
     first = along.index(2)
     if sizes is not None:
-        _check_others(b, x, sizes, along)
+        x = _kept(b, x, sizes, along)
         size = b.slice(b.int32(sizes), 1, 0, first, first + 2)
         if first_alone and (sizes.data is None or 1 in sizes.data):
             x = _first_of_single(b, x, size)
@@ -220,14 +220,17 @@ def _of_unknown(
     return _native(b, x, mode, coordinates, rounding, b.const(np.array(factors[first:], np.float32)))
 
 
-def _check_others(b: Builder, x: Value, sizes: Value, along: list[int]) -> None:
-    """Refuses stated sizes that change more than height and width."""
-    if sizes.data is None or len(along) == 2 or x.shape is None:
-        return
-    kept, stated = list(x.shape[:2]), [int(size) for size in sizes.data.ravel()[:2]]
+def _kept(b: Builder, x: Value, sizes: Value, along: list[int]) -> Value:
+    """x, whose first two dimensions must be those that the sizes state; open ones are checked when it runs."""
+    if sizes.data is None or len(along) == 2:
+        return x
+    kept, stated = list((x.shape or ())[:2]), [int(size) for size in sizes.data.ravel()[:2]]
+    if kept == stated:
+        return x
     if any(have not in (want, -1) for have, want in zip(kept, stated)):
         reason = f"from {kept} to {stated}: of a size only known at run time, just height and width can change."
         raise b.refuse(reason, "sizes", _FIX_SHAPES)
+    return b.op("Reshape", x, [*stated, 0, 0])
 
 
 def _first_of_single(b: Builder, x: Value, size: Value) -> Value:
