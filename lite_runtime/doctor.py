@@ -22,6 +22,7 @@ import numpy as np
 
 import lite_runtime
 from lite_runtime import _machine, _native, _profile
+from lite_runtime.errors import UnsupportedModelError
 
 _CASE = Path(__file__).resolve().parent / "self_test.npz"
 # Largest errors of probabilities, against ONNX Runtime's float answer and against the scalar tier: floats are rounded
@@ -110,21 +111,32 @@ def self_test() -> dict[str, Any]:
 
 
 def _verdict() -> dict[str, Any]:
-    scalar = _scalar_engine()
+    # A library made by lite_package --ops-from may lack that tier, or what the networks need.
+    scalar = _scalar_engine() if "scalar" in {tier.name for tier in _profile.tiers()} else None
     with np.load(_CASE) as case:
         x, recorded = case["x"], case["y"]
         models = {name: case[name].tobytes() for name in _TOLERANCES}
+    ran = []
     for name, (of_recorded, of_scalar) in _TOLERANCES.items():
-        answer = _run(_native, models[name], x)
-        others = (
-            ("ONNX Runtime's", recorded, of_recorded),
-            ("the scalar tier's", _run(scalar, models[name], x), of_scalar),
-        )
+        try:
+            answer = _run(_native, models[name], x)
+        except UnsupportedModelError as refusal:
+            if "this library leaves out" not in str(refusal):
+                raise
+            continue
+        ran.append(name)
+        others = [("ONNX Runtime's", recorded, of_recorded)]
+        if scalar is not None:
+            others.append(("the scalar tier's", _run(scalar, models[name], x), of_scalar))
         for whose, expected, tolerance in others:
             error = float(np.abs(answer.astype(np.float64) - expected).max())
             if not error <= tolerance:
                 return {"passed": False, "detail": f"the {name} network's answer differs from {whose} by {error:.3g}"}
-    return {"passed": True, "detail": "a network in float32 and in int8 agrees with ONNX Runtime and the scalar tier"}
+    if len(ran) < len(_TOLERANCES):
+        told = f"the {ran[0]} network" if ran else "no network"
+        return {"passed": True, "detail": f"the library lacks operators of the self-test: {told} could be run"}
+    witnesses = "ONNX Runtime and the scalar tier" if scalar is not None else "ONNX Runtime"
+    return {"passed": True, "detail": f"a network in float32 and in int8 agrees with {witnesses}"}
 
 
 def _run(engine: Any, model: bytes, x: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from packaging_tools import aar, classification, ndk, zig
+from packaging_tools import aar, classification, ndk, selection, zig
 from packaging_tools.errors import PackagingError
 from packaging_tools.lite_package import Request
 
@@ -45,10 +45,6 @@ def _variable(name: str) -> Path | None:
 def package(request: Request) -> list[str]:
     """Writes assets/ and project/, with an NDK jniLibs/ and an AAR, with --runner runner/; returns what to tell."""
     args = request.arguments
-    if args.wheels:
-        raise PackagingError("--wheels is of no use for --target=android: the wheels are for Linux")
-    if getattr(args, "ops_from", None):
-        raise PackagingError("--ops-from is not offered for --target=android: its library has all operators")
     if args.abi and not (args.ndk or args.runner):
         raise PackagingError("--abi: nothing is compiled without --ndk (or ANDROID_NDK_HOME) and without --runner")
     if args.ndk:
@@ -56,6 +52,8 @@ def package(request: Request) -> list[str]:
     assets = _assets(request)
     _write(request.folder / "assets", assets)
     _write_project(request.folder / "project", assets)
+    if request.selection:
+        selection.write(request.selection, request.folder / "project" / "engine")
     told = [f"assets: {', '.join(assets)}", "project: open it in Android Studio, or build it with Gradle"]
     with tempfile.TemporaryDirectory(prefix="lite_package-") as work:
         if args.ndk:
@@ -63,7 +61,7 @@ def package(request: Request) -> list[str]:
         else:
             told.append("no jniLibs and no AAR: they need the NDK (--ndk or ANDROID_NDK_HOME)")
         if args.runner:
-            told += _runners(request.folder / "runner", args.abi or ndk.ABIS, Path(work))
+            told += _runners(request, Path(work))
     return told
 
 
@@ -120,7 +118,7 @@ def _libraries(request: Request, work: Path) -> list[str]:
     """Writes jniLibs/ABI/*.so and the AAR, which has them, the classes and the models."""
     args = request.arguments
     classes = aar.classes(args.android_jar, work)
-    built = ndk.build(args.ndk, args.abi or ndk.ABIS, work)
+    built = ndk.build(args.ndk, args.abi or ndk.ABIS, work, request.selection)
     _write(request.folder / "jniLibs", built)
     name, data = aar.archive(classes, built, {path.name: path.read_bytes() for path in request.models})
     (request.folder / name).write_bytes(data)
@@ -128,9 +126,10 @@ def _libraries(request: Request, work: Path) -> list[str]:
     return [*sizes, f"{name}: {len(data):,} bytes"]
 
 
-def _runners(folder: Path, abis: Iterable[str], work: Path) -> Iterable[str]:
-    for abi in abis:
-        program = ndk.build_runner(abi, work)
+def _runners(request: Request, work: Path) -> Iterable[str]:
+    folder = request.folder / "runner"
+    for abi in request.arguments.abi or ndk.ABIS:
+        program = ndk.build_runner(abi, work, request.selection)
         _write(folder, {f"{abi}/lite_run": program})
         (folder / abi / "lite_run").chmod(0o755)
         yield f"runner/{abi}/lite_run: {len(program):,} bytes"

@@ -1,4 +1,4 @@
-"""Flags about models that classify pictures, which the demonstrations of all targets have."""
+"""Flags about models that classify pictures, which all targets with a demonstration have."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from pathlib import Path
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, action="append", type=Path, help="a .ms model; several times")
+    parser.add_argument(
+        "--ops-from", action="append", type=Path, help="a .ms model: no operators but these models'; several times"
+    )
     parser.add_argument("--labels", type=Path, help="text file with the name of each class on a line of its own")
     parser.add_argument("--example", action="append", type=Path, default=[], help="a picture to bring; several times")
     parser.add_argument("--mean", type=_three, default=[0.485, 0.456, 0.406], help="of the pixels, from 0 to 1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from packaging_tools import zig
@@ -33,7 +33,7 @@ def toolchain(ndk: Path) -> Path:
     return file.resolve()
 
 
-def build(ndk: Path, abis: Iterable[str], work: Path) -> dict[str, bytes]:
+def build(ndk: Path, abis: Iterable[str], work: Path, selection: Mapping[str, str]) -> dict[str, bytes]:
     """The libraries by ABI/NAME, stripped. Raises PackagingError with the compiler's words, or for no NDK."""
     file = toolchain(ndk)
     built = {}
@@ -45,6 +45,7 @@ def build(ndk: Path, abis: Iterable[str], work: Path) -> dict[str, bytes]:
             f"-DANDROID_PLATFORM=android-{API}",
             "-DANDROID_STL=c++_static",
             "-DCMAKE_BUILD_TYPE=Release",
+            *(f"-D{name}={value}" for name, value in selection.items()),
         ]
         zig.run(["cmake", "-S", zig.source() / _SOURCE, "-B", folder, "-G", "Ninja", *options], work)
         zig.run(["cmake", "--build", folder], work)
@@ -66,10 +67,10 @@ def _check(path: Path) -> None:
         raise PackagingError(f"{path.name} needs {', '.join(foreign)}: the NDK did not link its C++ library statically")
 
 
-def build_runner(abi: str, work: Path) -> bytes:
+def build_runner(abi: str, work: Path, selection: Mapping[str, str]) -> bytes:
     """The program lite_run. Raises PackagingError with the compiler's words."""
     folder = work / f"runner-{abi}"
-    options = [f"-D{name}={value}" for name, value in zig.definitions(_RUNNERS[abi]).items()]
+    options = [f"-D{name}={value}" for name, value in {**zig.definitions(_RUNNERS[abi]), **selection}.items()]
     zig.run(["cmake", "-S", zig.source() / _SOURCE, "-B", folder, "-G", "Ninja", *options], work)
     zig.run(["cmake", "--build", folder, "--target", "lite_run"], work)
     return (folder / "lite_run").read_bytes()

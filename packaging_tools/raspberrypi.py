@@ -29,6 +29,7 @@ _MAINTAINER = "lite-runtime <lite-runtime@localhost>"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--wheels", type=Path, help="folder of release wheels with the runtime; else it is compiled")
     parser.add_argument("--name", default="", help="name of the Debian package (lite- and the first model's name)")
     classification.add_options(parser)
     parser.add_argument("--service", action="store_true", help="start the service at boot")
@@ -38,6 +39,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def package(request: Request) -> list[str]:
     """Writes NAME_VERSION_ARCH.deb and the folder stage-NAME; returns what to tell."""
     args = request.arguments
+    if args.wheels and request.selection:
+        raise PackagingError("--ops-from compiles the runtime, and --wheels has one with all operators: leave one out")
     name = args.name or "lite-" + re.sub(r"[^a-z0-9+.-]+", "-", request.models[0].stem.lower()).strip("-")
     if not _NAME.fullmatch(name):
         raise PackagingError(f"--name={name} is no name for a Debian package: small letters, digits, +, - and .")
@@ -45,7 +48,7 @@ def package(request: Request) -> list[str]:
     debs = {}
     with tempfile.TemporaryDirectory(prefix="lite_package-") as work:
         for architecture in args.arch or ARCHITECTURES:
-            entries = runtime.files(ARCHITECTURES[architecture], args.wheels, Path(work))
+            entries = runtime.files(ARCHITECTURES[architecture], args.wheels, Path(work), request.selection)
             files = [*_prefixed(_PYTHON, entries), *common]
             data = deb.package(_fields(name, architecture, request.models), files, _scripts(name, args.service))
             debs[f"{name}_{lite_runtime.__version__}_{architecture}.deb"] = data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import lite_runtime
@@ -11,14 +12,14 @@ from packaging_tools.archives import Entry
 from packaging_tools.errors import PackagingError
 
 
-def files(platform: zig.Platform, wheels: Path | None, work: Path) -> list[Entry]:
+def files(platform: zig.Platform, wheels: Path | None, work: Path, selection: Mapping[str, str]) -> list[Entry]:
     """The Python package lite_runtime with its library. ``work`` is where to compile when there are no wheels."""
     if wheels is not None:
         return _of_wheel(platform, wheels)
     folder = Path(lite_runtime.__file__).resolve().parent
     paths = sorted((*folder.glob("*.py"), folder / "self_test.npz"))
     python = [Entry(f"lite_runtime/{path.name}", path.read_bytes()) for path in paths]
-    library = zig.build_engine(platform, work)
+    library = zig.build_engine(platform, work, selection)
     return [*python, Entry(f"lite_runtime/{zig.LIBRARY}", library.read_bytes())]
 
 

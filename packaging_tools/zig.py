@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,17 +82,17 @@ def definitions(platform: Platform) -> dict[str, str]:
     }
 
 
-def build_engine(platform: Platform, folder: Path, extra: Iterable[str] = (), target: str = "lite_runtime") -> Path:
-    """Compiles ``target`` of CMakeLists.txt, stripped; returns the library's path.
+def build_engine(platform: Platform, folder: Path, selection: Mapping[str, str]) -> Path:
+    """Compiles the library, stripped; returns its path.
 
     ``folder`` keeps the build: a second call is quick. So does ``run`` what zig compiles of its C and C++ libraries,
-    which takes a few minutes once. ``extra`` are further arguments for CMake. Raises PackagingError with the
-    compiler's words.
+    which takes a few minutes once. ``selection`` is of selection.py; empty for all operators. Raises PackagingError
+    with the compiler's words.
     """
     build = folder / platform.tag
-    options = [f"-D{name}={value}" for name, value in definitions(platform).items()]
-    run(["cmake", "-S", source(), "-B", build, "-G", "Ninja", "-DLITE_RUNTIME_CONVERTER=OFF", *options, *extra], folder)
-    run(["cmake", "--build", build, "--target", target], folder)
+    options = [f"-D{name}={value}" for name, value in {**definitions(platform), **selection}.items()]
+    run(["cmake", "-S", source(), "-B", build, "-G", "Ninja", "-DLITE_RUNTIME_CONVERTER=OFF", *options], folder)
+    run(["cmake", "--build", build, "--target", "lite_runtime"], folder)
     return build / "lite_runtime" / "core" / LIBRARY
 
 

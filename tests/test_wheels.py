@@ -11,7 +11,7 @@ import subprocess
 import zipfile
 
 import pytest
-from support import PACKAGES
+from support import PACKAGES, ROOT
 
 from packaging_tools import wheels
 from packaging_tools.elf import Library
@@ -106,6 +106,11 @@ _NOT_OLD = ("GLIBC_2.18", "GLIBC_3.0", "GLIBC_PRIVATE", "GLIBCXX_3.4", "GCC_3.0"
 @pytest.mark.parametrize("version", [*_OLD, *_NOT_OLD])
 def test_symbol_versions(version: str) -> None:
     assert wheels._is_old(version) == (version in _OLD)
+
+
+def test_the_documentation_names_each_platform_and_its_tag() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| `py3-none-(\w+)` \|", (ROOT / "docs" / "device.md").read_text(), re.M)
+    assert dict(rows) == {name: platform.tag for name, platform in PLATFORMS.items()}
 
 
 def test_wrong_flags_end_with_2() -> None:

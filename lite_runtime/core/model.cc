@@ -12,6 +12,16 @@
 #include "schema_reader.h"
 #include "storage.h"
 
+#if defined(LR_OPS) && FLATBUFFERS_VERSION_MAJOR >= 25
+// The verifiers of all attributes take more room than the operators of many a model. This build reads no attributes but
+// those of its operators and, here, of these two.
+template <>
+inline bool lr::schema::VerifyPrimitiveType<false>(flatbuffers::VerifierTemplate<false>& verifier, const void* table,
+                                                   PrimitiveType type) {
+  return lr::Primitives<MatMulFusion, PartialFusion, LR_OPS>::verify(verifier, table, type);
+}
+#endif
+
 namespace lr {
 
 namespace {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -65,18 +66,23 @@ OpFactory find_quantized_op(const NodeDef& node, const Model& model) {
   return nullptr;
 }
 
-#ifdef LR_SELECTED
-bool lacks_quantized_op(const NodeDef& node, const Model& model) {
-  static const int left_out[] = {LR_LEFT_OUT_QUANTIZED - 1};
-  const auto end = std::end(left_out);
-  return is_quantized(node, model) && std::find(std::begin(left_out), end, node.primitive) != end;
+#ifdef LR_OPS
+namespace {
+std::bitset<kPrimitives>& left_out_quantized() {
+  static std::bitset<kPrimitives> primitives;
+  return primitives;
 }
-Absence absence() {
-  return {"that this library, made for " LR_SELECTION ", leaves out", ". Make it again for this model too"};
+}  // namespace
+
+NoQuantizedRegistration::NoQuantizedRegistration(int primitive) {
+  left_out_quantized().set(static_cast<size_t>(primitive));
+}
+
+bool lacks_quantized_op(const NodeDef& node, const Model& model) {
+  return is_quantized(node, model) && left_out_quantized().test(static_cast<size_t>(node.primitive));
 }
 #else
 bool lacks_quantized_op(const NodeDef&, const Model&) { return false; }
-Absence absence() { return {"that is not offered", ""}; }
 #endif
 
 StoredOpRegistration::StoredOpRegistration(int primitive, OpFactory factory, QuantizedOpRegistration::Accepts accepts) {

@@ -138,16 +138,17 @@ struct QuantizedOpRegistration {
 OpFactory find_quantized_op(const NodeDef& node, const Model& model);
 // Whether the node needs a form for quantised integers that this build leaves out.
 bool lacks_quantized_op(const NodeDef& node, const Model& model);
-// What an error says of operators that are not there, before and after it names them.
-struct Absence {
-  const char *what, *advice;
-};
-Absence absence();
 
 // The registration of what this build leaves out (see selection.h): nothing refers to its class then.
 struct NoRegistration {
   template <class... Any>
   constexpr explicit NoRegistration(Any...) {}
+};
+// The same of a form for quantised integers, which the form for floats does not replace.
+struct NoQuantizedRegistration {
+  template <class... Any>
+  explicit NoQuantizedRegistration(int primitive, Any...) : NoQuantizedRegistration(primitive) {}
+  explicit NoQuantizedRegistration(int primitive);
 };
 
 // Operators on floats that read weights in the form they are stored in; `accepts` tells whether it can do the node.
@@ -157,26 +158,27 @@ struct StoredOpRegistration {
 // Null when the node has no such weights, or there is no such operator that accepts it.
 OpFactory find_stored_op(const NodeDef& node, const Model& model);
 
-#define LR_REGISTER_OP(Primitive, Class)                                                                             \
-  [[maybe_unused]] static const std::conditional_t<LR_HAS_OP(Primitive), ::lr::OpRegistration, ::lr::NoRegistration> \
-      lr_register_##Primitive(static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                             \
+#define LR_REGISTER_OP(Primitive, Class)                                                                  \
+  [[maybe_unused]] static const std::conditional_t<::lr::has_op(::lr::schema::PrimitiveType_##Primitive), \
+                                                   ::lr::OpRegistration, ::lr::NoRegistration>            \
+      lr_register_##Primitive(static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                  \
                               []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); });
 
-#define LR_REGISTER_QUANTIZED(Primitive, Class, specialised)                                                      \
-  [[maybe_unused]] static const std::conditional_t<LR_HAS_QUANTIZED_OP(Primitive), ::lr::QuantizedOpRegistration, \
-                                                   ::lr::NoRegistration>                                          \
-      lr_register_quantized_##Primitive(                                                                          \
-          static_cast<int>(::lr::schema::PrimitiveType_##Primitive), specialised,                                 \
+#define LR_REGISTER_QUANTIZED(Primitive, Class, specialised)                                                        \
+  [[maybe_unused]] static const std::conditional_t<::lr::has_quantized_op(::lr::schema::PrimitiveType_##Primitive), \
+                                                   ::lr::QuantizedOpRegistration, ::lr::NoQuantizedRegistration>    \
+      lr_register_quantized_##Primitive(                                                                            \
+          static_cast<int>(::lr::schema::PrimitiveType_##Primitive), specialised,                                   \
           []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }, Class::accepts);
 // Class has a static function accepts(const NodeDef&, const Model&).
 #define LR_REGISTER_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, true)
 #define LR_REGISTER_GENERAL_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, false)
 
-#define LR_REGISTER_STORED_OP(Primitive, Class)                                                      \
-  [[maybe_unused]] static const std::conditional_t<LR_HAS_OP(Primitive), ::lr::StoredOpRegistration, \
-                                                   ::lr::NoRegistration>                             \
-      lr_register_stored_##Primitive(                                                                \
-          static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                                 \
+#define LR_REGISTER_STORED_OP(Primitive, Class)                                                           \
+  [[maybe_unused]] static const std::conditional_t<::lr::has_op(::lr::schema::PrimitiveType_##Primitive), \
+                                                   ::lr::StoredOpRegistration, ::lr::NoRegistration>      \
+      lr_register_stored_##Primitive(                                                                     \
+          static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                                      \
           []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }, Class::accepts);
 
 }  // namespace lr

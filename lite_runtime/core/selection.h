@@ -1,17 +1,31 @@
-// Which operators and kernels this build has: all of them, unless CMake was given LITE_RUNTIME_SELECTION, a folder with
-// selected.cmake, which sets OPS to the sources of the operators, and selected.h. This says 0 or 1 of each primitive
-// (LR_SELECTED_OP_...), of its form for quantised integers (LR_SELECTED_QUANTIZED_...) and of each kernel by the name
-// lr_kernel_name gives (LR_SELECTED_KERNEL_...); it lists the primitives whose form for integers is left out
-// (LR_LEFT_OUT_QUANTIZED) and names the models it was made for (LR_SELECTION). Nothing writes such a folder yet.
+// Which operators this build has: all of them, unless CMake was given LITE_RUNTIME_OPS, a list of primitives, and with
+// it LITE_RUNTIME_QUANTIZED_OPS, those that are to compute on quantised integers too. The kernels follow: each that no
+// operator calls is left out by the linker (kernels/kernels.h).
 #pragma once
 
-#ifdef LR_SELECTED
-#include "selected.h"
-#define LR_HAS_OP(Primitive) LR_SELECTED_OP_##Primitive
-#define LR_HAS_QUANTIZED_OP(Primitive) LR_SELECTED_QUANTIZED_##Primitive
-#define LR_HAS_KERNEL(name) LR_SELECTED_KERNEL_##name
+#include "schema_reader.h"
+
+namespace lr {
+
+#ifdef LR_OPS
+// Primitives by the types of their attributes.
+template <class... Attributes>
+struct Primitives {
+  static constexpr bool has(int primitive) {
+    return (... || (schema::PrimitiveTypeTraits<Attributes>::enum_value == primitive));
+  }
+  // Whether the attributes are sound; those of others are not looked at.
+  template <class Verifier>
+  static bool verify(Verifier& verifier, const void* attributes, int primitive) {
+    return (... && (schema::PrimitiveTypeTraits<Attributes>::enum_value != primitive ||
+                    verifier.VerifyTable(static_cast<const Attributes*>(attributes))));
+  }
+};
+constexpr bool has_op(int primitive) { return Primitives<LR_OPS>::has(primitive); }
+constexpr bool has_quantized_op(int primitive) { return Primitives<LR_QUANTIZED_OPS>::has(primitive); }
 #else
-#define LR_HAS_OP(Primitive) 1
-#define LR_HAS_QUANTIZED_OP(Primitive) 1
-#define LR_HAS_KERNEL(name) 1
+constexpr bool has_op(int) { return true; }
+constexpr bool has_quantized_op(int) { return true; }
 #endif
+
+}  // namespace lr

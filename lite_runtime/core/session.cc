@@ -65,9 +65,14 @@ void check_operators(const Model& model) {
     list += std::string(lacks_quantized ? " of quantised integers '" : " '") + node.name + "'";
   }
   if (count == 0) return;
-  const Absence absent = absence();
-  fail(LR_ERROR_UNSUPPORTED, "%s: %zu node(s) have an operator %s:%s%s%s", model.source().c_str(), count, absent.what,
-       list.c_str(), count > 20 ? ", ..." : "", absent.advice);
+#ifdef LR_OPS
+  const char *absent = "that this library leaves out",
+             *advice = ". Build it again with this model too: --ops-from=FILE";
+#else
+  const char *absent = "that is not offered", *advice = "";
+#endif
+  fail(LR_ERROR_UNSUPPORTED, "%s: %zu node(s) have an operator %s:%s%s%s", model.source().c_str(), count, absent,
+       list.c_str(), count > 20 ? ", ..." : "", advice);
 }
 
 }  // namespace
@@ -81,11 +86,9 @@ std::vector<int> cores_by_speed(int mode) {
 }
 
 SessionState::SessionState(std::shared_ptr<Model> m, const SessionOptions& options)
-    : model(std::move(m)),
+    : model((check_operators(*m), std::move(m))),
       pool(options.infer_only ? 1 : thread_count(options), options.cores),
-      idle_frames(model->graphs().size()) {
-  check_operators(*model);
-}
+      idle_frames(model->graphs().size()) {}
 
 Buffer SessionState::variable(uint32_t file_index) {
   Buffer& storage = variables[file_index];

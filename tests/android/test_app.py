@@ -158,7 +158,6 @@ def test_bad_input_is_refused_and_nothing_is_written(
         f"--example={tmp_path}/a.ppm": "Android reads",
         f"--example={tmp_path}/none.png": "cannot be read",
         f"--labels={tmp_path}/none.txt": "cannot be read",
-        f"--wheels={tmp_path}": "of no use",
         "--abi=x86_64": "nothing is compiled without --ndk",
         f"--ndk={tmp_path}": "is no Android NDK",
         f"--ndk={tmp_path}/ndk --android-jar={tmp_path}/none.jar": "none.jar is not there",

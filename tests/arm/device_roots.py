@@ -28,6 +28,14 @@ def unpacked(architecture: str) -> Path:
     return root
 
 
+def musl(architecture: str) -> Path:
+    """A root with nothing but musl, the C library of other Linux systems, which is also the loader of its programs."""
+    root = _FOLDER / f"{architecture}-musl"
+    if not root.exists():
+        _unpack(architecture, "musl").rename(root)
+    return root
+
+
 def _unpack(architecture: str, *packages: str) -> Path:
     """A folder into which the packages have been unpacked, with all they depend on. An option may be among them."""
     if shutil.which("mmdebstrap") is None:

@@ -59,22 +59,22 @@ bool has_neon_vfpv4() {
 #endif
 
 // A name that is unknown or not available here is as good as none.
-const Kernels& choose() {
+size_t choose() {
   size_t count;
   const Tier* all = tiers(&count);
   const char* wanted = std::getenv("LITE_RUNTIME_ISA");
   for (size_t i = 0; i < count && wanted != nullptr; ++i) {
-    if (all[i].available && std::strcmp(all[i].table->tier, wanted) == 0) return *all[i].table;
+    if (all[i].available && std::strcmp(all[i].table->tier, wanted) == 0) return i;
   }
   size_t i = 0;
   while (!all[i].available) ++i;  // the scalar tier always is
-  return *all[i].table;
+  return i;
 }
 
 }  // namespace
 
 const Tier* tiers(size_t* count) {
-#define LR_TIER_ROW(tier, available) {&tier::table, available()},
+#define LR_TIER_ROW(tier, available, ...) {&tier::table, available()},
   static const Tier all[] = {LR_TIERS(LR_TIER_ROW)};
 #undef LR_TIER_ROW
   *count = sizeof all / sizeof all[0];
@@ -82,8 +82,27 @@ const Tier* tiers(size_t* count) {
 }
 
 const Kernels& kernels() {
-  static const Kernels& chosen = choose();
+  size_t count;
+  static const Kernels& chosen = *tiers(&count)[choose()].table;
   return chosen;
 }
+
+#ifdef LR_OPS
+size_t chosen_tier() {
+  static const size_t chosen = choose();
+  return chosen;
+}
+
+#define LR_DECLARE(name, result, parameters) extern result(*const name##_entry) parameters;
+#define LR_DECLARE_TIER(tier, ...) \
+  namespace tier {                 \
+  LR_OTHER_KERNELS(LR_DECLARE)     \
+  }
+LR_TIERS(LR_DECLARE_TIER)
+#define LR_OF_TIER(tier, available, name) &tier::name##_entry,
+#define LR_OF_TIERS(name, result, parameters) \
+  result(*const* const name##_of_tiers[]) parameters = {LR_TIERS(LR_OF_TIER, name)};
+LR_OTHER_KERNELS(LR_OF_TIERS)
+#endif
 
 }  // namespace lr

@@ -243,6 +243,20 @@ struct BinaryI8 {
   X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b)) \
   X(look_up_u8, void, (const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table))
 
+#ifdef LR_OPS
+// In a build with some operators only, a kernel is not a pointer of the table but found through a symbol of its own:
+// the linker leaves out all tiers' kernels that no operator names.
+size_t chosen_tier();
+#define LR_DECLARE(name, result, parameters)                              \
+  extern result(*const* const name##_of_tiers[]) parameters;              \
+  struct name##_kernel {                                                  \
+    using Function = result(*) parameters;                                \
+    operator Function() const { return *name##_of_tiers[chosen_tier()]; } \
+  };
+LR_OTHER_KERNELS(LR_DECLARE)
+#undef LR_DECLARE
+#endif
+
 struct Kernels {
   const char* tier;
   size_t lanes;                                  // floats in a vector of the depthwise kernel
@@ -252,7 +266,11 @@ struct Kernels {
   size_t depthwise_i8_lanes;                     // int32 sums in a vector of the integer depthwise kernel
   size_t depthwise_i8_depth;                     // taps of a column it takes packed together
 
+#ifdef LR_OPS
+#define LR_DECLARE(name, result, parameters) name##_kernel name;
+#else
 #define LR_DECLARE(name, result, parameters) result(*name) parameters;
+#endif
   LR_OTHER_KERNELS(LR_DECLARE)
 #undef LR_DECLARE
 

@@ -1,7 +1,6 @@
 // The kernel table of the tier being compiled.
 #include "table.h"
 
-#include "selection.h"
 #include "tile.h"
 
 #define LR_STRING_(x) #x
@@ -10,14 +9,18 @@
 namespace lr {
 namespace LR_TIER {
 
-// Null for kernels that no operator of this build calls; the linker then drops them.
-#define LR_ENTRY(selected, kernel) (LR_HAS_KERNEL(selected) ? LR_TIER::kernel : nullptr)
-#define LR_OTHER(name, result, parameters) LR_ENTRY(name, name),
-#define LR_UNARY(name) LR_ENTRY(unary_##name, unary_##name),
-#define LR_BINARY(name)                                                                  \
-  {LR_ENTRY(binary_##name, binary_vv_##name), LR_ENTRY(binary_##name, binary_vs_##name), \
-   LR_ENTRY(binary_##name, binary_sv_##name)},
-#define LR_REDUCE(name) LR_ENTRY(reduce_##name, reduce_##name),
+#ifdef LR_OPS
+#define LR_ENTRY(name, result, parameters)       \
+  extern result(*const name##_entry) parameters; \
+  result(*const name##_entry) parameters = LR_TIER::name;
+LR_OTHER_KERNELS(LR_ENTRY)
+#define LR_OTHER(name, result, parameters) {},
+#else
+#define LR_OTHER(name, result, parameters) LR_TIER::name,
+#endif
+#define LR_UNARY(name) LR_TIER::unary_##name,
+#define LR_BINARY(name) {LR_TIER::binary_vv_##name, LR_TIER::binary_vs_##name, LR_TIER::binary_sv_##name},
+#define LR_REDUCE(name) LR_TIER::reduce_##name,
 
 const Kernels table = {
     LR_STRING(LR_TIER),

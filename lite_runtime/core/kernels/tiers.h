@@ -3,24 +3,32 @@
 
 #include "kernels.h"
 
-// X(tier, function telling whether this CPU can run it). A new tier is one entry here and its flags in
-// CMakeLists.txt; simd/simd.h and tile.h choose by what the flags enable.
-#if defined(__x86_64__)
-#define LR_TIERS(X) \
-  X(vnni, has_vnni) X(avx512, has_avx512) X(avx2, has_avx2) X(sse2, has_baseline) X(scalar, has_baseline)
-#elif defined(__aarch64__)
-#define LR_TIERS(X) X(dotprod, has_dotprod) X(neon, has_baseline) X(scalar, has_baseline)
-#elif defined(__arm__)
-#define LR_TIERS(X) X(neon, has_neon_vfpv4) X(scalar, has_baseline)
+// X(tier, function telling whether this CPU can run it, and what else is given). A new tier is one entry here and its
+// flags in CMakeLists.txt; simd/simd.h and tile.h choose by what the flags enable.
+#if defined(LR_OPS) && (defined(__x86_64__) || defined(__aarch64__))
+#define LR_SCALAR_TIER(X, ...)  // only for comparisons where every CPU can do better
 #else
-#define LR_TIERS(X) X(scalar, has_baseline)
+#define LR_SCALAR_TIER(X, ...) X(scalar, has_baseline, __VA_ARGS__)
+#endif
+#if defined(__x86_64__)
+#define LR_TIERS(X, ...)             \
+  X(vnni, has_vnni, __VA_ARGS__)     \
+  X(avx512, has_avx512, __VA_ARGS__) \
+  X(avx2, has_avx2, __VA_ARGS__) X(sse2, has_baseline, __VA_ARGS__) LR_SCALAR_TIER(X, __VA_ARGS__)
+#elif defined(__aarch64__)
+#define LR_TIERS(X, ...) \
+  X(dotprod, has_dotprod, __VA_ARGS__) X(neon, has_baseline, __VA_ARGS__) LR_SCALAR_TIER(X, __VA_ARGS__)
+#elif defined(__arm__)
+#define LR_TIERS(X, ...) X(neon, has_neon_vfpv4, __VA_ARGS__) LR_SCALAR_TIER(X, __VA_ARGS__)
+#else
+#define LR_TIERS(X, ...) LR_SCALAR_TIER(X, __VA_ARGS__)
 #endif
 
 namespace lr {
 
-#define LR_DECLARE_TIER(tier, available) \
-  namespace tier {                       \
-  extern const Kernels table;            \
+#define LR_DECLARE_TIER(tier, ...) \
+  namespace tier {                 \
+  extern const Kernels table;      \
   }
 LR_TIERS(LR_DECLARE_TIER)
 #undef LR_DECLARE_TIER
