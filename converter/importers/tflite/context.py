@@ -41,7 +41,8 @@ def _quant_type(node: Node) -> str:
     integers = [v for v in node.inputs if v.quant]
     if not integers:
         return "QUANT_NONE"
-    return "QUANT_WEIGHT" if all(v.is_const for v in integers) and not node.output.quant else "QUANT_ALL"
+    stored = all(v.is_const for v in integers) and not any(v.quant for v in node.outputs)
+    return "QUANT_WEIGHT" if stored else "QUANT_ALL"
 
 
 class Context:
