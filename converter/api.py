@@ -18,7 +18,7 @@ from converter.config import EMPTY, Config, Sections, check_config, read_config
 from converter.errors import CheckError, OutputError, SourceFileError, UsageError
 from converter.fmk import FmkType, guess_fmk
 from converter.ir.graph import Model, Value
-from converter.quant import mixing, pairs, preprocess, samples
+from converter.quant import dynamic, mixing, pairs, preprocess, samples
 from converter.quant import recipe as recipes
 from converter.quant.samples import Source as CalibrationSource
 from converter.report import Report, TensorSummary
@@ -141,11 +141,13 @@ def convert(
         with np.errstate(all="ignore"):
             passes.optimize(model, level, input_format.name)
         _cast_ends(model, input_data_type, output_data_type)
+        dynamic.resume(model)
         return model, known
 
     with run.stage("export"):
         _cast_ends(model, input_data_type, output_data_type)
         rules = rules or recipes.from_config(settings, model)
+        dynamic.resume(model)
         # Such ONNX files are how integer models are stored: they are meant to be computed in integers.
         if not rules and fmk == FmkType.ONNX and level != "none" and pairs.has_pairs(model):
             model = _in_integers(*without_pairs()) or model
@@ -209,7 +211,8 @@ def _in_integers(model: Model, known: pairs.Known) -> Model | None:
 
 def _rounds_activations(model: Model) -> bool:
     """Whether the source is quantised already: values that are not constant stand for others as integers."""
-    return any(v.quant and v.data is None for g in model.graphs for n in g.nodes for v in n.outputs)
+    nodes = [n for g in model.graphs for n in g.nodes]
+    return any(n.op == "DynamicQuant" or any(v.quant and v.data is None for v in n.outputs) for n in nodes)
 
 
 def _cast_ends(model: Model, inputs: DataType, outputs: DataType) -> None:

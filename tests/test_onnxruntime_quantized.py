@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx_cases import F32, Case, node, witness
-from support import channels_last, run_ms
+from support import assert_close, channels_last, run_ms
 
 import converter
 from converter.importers.ms import load
@@ -128,6 +128,35 @@ def test_functions_joins_and_products(tmp_path: Path) -> None:
     assert np.abs(found - expected).max() <= 2.001 * _last_step(path)
     kinds = {n.op: n.inputs[0].dtype for n in load(tmp_path / "net.ms").main.nodes if n.op != "QuantDTypeCast"}
     assert kinds["Conv2DFusion"] == kinds["Activation"] == kinds["MulFusion"] == kinds["Concat"] == DataType.INT8
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("weights", ["QInt8", "QUInt8"])
+def test_dynamic(weights: str, per_channel: bool, tmp_path: Path) -> None:
+    """Of a part in 256 of a product's inputs; products whose weights have zero points stay as they are written."""
+    random = np.random.default_rng(7)
+    sizes = {"v": (32, 48), "w": (48, 16)}
+    constants = {n: (random.standard_normal(s) / s[0] ** 0.5).astype(F32) for n, s in sizes.items()}
+    constants["b"] = random.standard_normal(48).astype(F32)
+    nodes = [
+        node("MatMul", "x", "v", name="m"),
+        node("Add", "m", "b", name="a"),
+        node("Relu", "a", name="r"),
+        node("MatMul", "r", "w"),
+    ]
+    x = random.standard_normal((5, 32)).astype(F32)
+    source = Case("net", nodes, {"x": x}, constants).save(tmp_path)
+    path = tmp_path / "quantized.onnx"
+    kind = quantization.QuantType[weights]
+    quantization.quantize_dynamic(source, path, weight_type=kind, per_channel=per_channel)
+    report = converter.convert(path, tmp_path / "net.ms")
+    assert report.check["passed"]
+    found, expected = run_ms(tmp_path / "net.ms", [x])[0], witness(path, {"x": x})[0]
+    assert_close(found, expected, 1e-2)
+    nodes_after = load(tmp_path / "net.ms").main.nodes
+    if weights == "QInt8":
+        assert [n.op for n in nodes_after if n.op != "AddFusion"] == ["DynamicQuant", "MatMulFusion"] * 2
+        assert all(v.dtype == DataType.INT8 for n in nodes_after if n.op == "MatMulFusion" for v in n.inputs[:2])
 
 
 def test_unoptimised_models_keep_their_pairs(tmp_path: Path) -> None:

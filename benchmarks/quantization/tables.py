@@ -121,6 +121,28 @@ def digits(_: argparse.Namespace) -> str:
 
 
 def text(options: argparse.Namespace) -> str:
+    settings = [
+        ("WEIGHT_QUANT, 8 bits", weights(8)),
+        ("WEIGHT_QUANT, 4 bits, MSE", weights(4, quant_strategy="MSE")),
+        ("WEIGHT_QUANT, 4 bits, GPTQ", weights(4, quant_strategy="GPTQ")),
+        *_FULL,
+    ]
+    return _lines_of_text(options, settings)
+
+
+def mixed(options: argparse.Namespace) -> str:
+    def within(config: Config, objective: str, snr: int) -> Config:
+        budget = {"enable": "true", "objective": objective, "min_snr": str(snr)}
+        return {**config, "auto_mixed_precision": budget}
+
+    settings = [
+        ("FULL_QUANT, SPEED within 25 dB", within(full(), "SPEED", 25)),
+        ("WEIGHT_QUANT, 4 or 8 bits, SIZE within 15 dB", within(weights(4, quant_strategy="MSE"), "SIZE", 15)),
+    ]
+    return _lines_of_text(options, settings)
+
+
+def _lines_of_text(options: argparse.Namespace, settings: Sequence[tuple[str, Config]]) -> str:
     source = text_recognition.model(options.cache)
     names = text_recognition.characters(source)
     lines = text_lines.lines(_TEST_LINES, _TEST_SEED, options.cache)
@@ -131,12 +153,6 @@ def text(options: argparse.Namespace) -> str:
         found = text_recognition.score(lambda x: run(np.ascontiguousarray(x.transpose(0, 2, 3, 1))), lines, names)
         return [f"{found.exact:.1%}", f"{found.errors:.2%}"]
 
-    settings = [
-        ("WEIGHT_QUANT, 8 bits", weights(8)),
-        ("WEIGHT_QUANT, 4 bits, MSE", weights(4, quant_strategy="MSE")),
-        ("WEIGHT_QUANT, 4 bits, GPTQ", weights(4, quant_strategy="GPTQ")),
-        *_FULL,
-    ]
     samples = [[text_recognition.network_input(line)] for line in others]
     rows = measure(source, settings, test, calibration=samples)
     title = (
@@ -165,13 +181,8 @@ def sentences(options: argparse.Namespace) -> str:
         ("WEIGHT_QUANT, 8 bits", weights(8)),
         ("WEIGHT_QUANT, 4 bits, MSE", weights(4, quant_strategy="MSE")),
         *((f"WEIGHT_QUANT, 4 bits in blocks of {n}", blocks(n)) for n in (32, 64, 128)),
-        *((f"WEIGHT_QUANT, 4 bits in blocks of {n}, GPTQ", blocks(n, quant_strategy="GPTQ")) for n in (32, 64)),
-        (
-            "WEIGHT_QUANT, 4 bits in blocks of 32 with zero points, GPTQ",
-            blocks(32, quant_strategy="GPTQ", block_symmetric="false"),
-        ),
+        ("WEIGHT_QUANT, 4 bits in blocks of 32, GPTQ", blocks(32, quant_strategy="GPTQ")),
         ("DYNAMIC_QUANT", dynamic()),
-        ("DYNAMIC_QUANT, smooth shift", dynamic(enable_smooth_shift="true")),
         ("DYNAMIC_QUANT, smooth shift, alpha 0.7", dynamic(**SMOOTH)),
         ("FULL_QUANT, MAX_MIN", full()),
         ("FULL_QUANT, MAX_MIN, smooth shift, alpha 0.7", full(**SMOOTH)),
@@ -223,7 +234,7 @@ def sizes(options: argparse.Namespace) -> str:
     return "Files of the same networks by the same settings.\n\n" + "\n".join(lines)
 
 
-_TABLES = {"digits": digits, "text": text, "sentences": sentences, "images": images, "sizes": sizes}
+_TABLES = {"digits": digits, "text": text, "mixed": mixed, "sentences": sentences, "images": images, "sizes": sizes}
 
 
 def main() -> None:

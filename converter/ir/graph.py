@@ -277,7 +277,8 @@ class Model:
     """A main graph (``graphs[0]``) and the sub-graphs its PartialFusion nodes name by index.
 
     ``source`` is the file it was read from, ``fmk`` the format's FmkType number. ``channels_last`` says
-    that 4-D inputs are NHWC, as in TFLite and .ms files; otherwise they are NCHW.
+    that 4-D inputs are NHWC, as in TFLite and .ms files; otherwise they are NCHW. ``dynamic_weights`` are the names of
+    int8 weights by which the source multiplies what it quantises in each run (see ``converter.quant.dynamic``).
     """
 
     graphs: list[Graph]
@@ -285,6 +286,7 @@ class Model:
     fmk: int = 3
     notes: list[str] = field(default_factory=list)
     channels_last: bool = False
+    dynamic_weights: set[str] = field(default_factory=set)
 
     @property
     def main(self) -> Graph:

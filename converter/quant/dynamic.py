@@ -58,6 +58,14 @@ def apply(model: Model, plan: Plan) -> list[str]:
     return [*notes.lines(), *weight.apply(model, stored)]
 
 
+def resume(model: Model) -> None:
+    """Products of a source that quantised their activations in each run do so again, in place."""
+    for graph in model.graphs:
+        nodes = [n for n in graph.nodes if n.op in _PRODUCTS and n.quant_type == "QUANT_WEIGHT"]
+        named = [n for n in nodes if n.inputs[1].name in model.dynamic_weights and n.inputs[0].data is None]
+        _quantize_activations(graph, [n for n in named if n.inputs[1].quant])
+
+
 def is_product(node: Node) -> bool:
     """Whether the node can multiply in int8: a product of an activation with a constant weight."""
     return node.op in _PRODUCTS and _multiplies_weights(node)

@@ -71,12 +71,30 @@ class QuantizedFrom:
     zero_point: int
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Sums of products of integers that a float was quantised to in this run, by constant integers of symmetric
+    steps."""
+
+    value: Value
+    weight: Value
+    zero: MaybeValue
+
+
 @dataclass
 class Memo:
-    """What lowerings remember of values for later ones."""
+    """What lowerings remember of values for later ones.
+
+    ``dynamic``: the float that a value was quantised from in this run, and its scale; ``steps``: products of such a
+    scale with the constant scale of a weight; ``weights``: those of products that are to be computed so.
+    """
 
     stored: dict[Value, StoredAs] = field(default_factory=dict)
     quantized: dict[Value, QuantizedFrom] = field(default_factory=dict)
+    dynamic: dict[Value, tuple[Value, Value]] = field(default_factory=dict)
+    sums: dict[Value, Sums] = field(default_factory=dict)
+    steps: dict[Value, tuple[Value, Value]] = field(default_factory=dict)
+    weights: list[Value] = field(default_factory=list)
 
 
 class Builder:

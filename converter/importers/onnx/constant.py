@@ -70,7 +70,10 @@ def cast(b: Builder, x: Value, *, to: int, saturate: int = 1, round_mode: str = 
     dtype = target_dtype(b, to)
     if dtype == DataType.FLOAT32 and x.data is not None and x.data.dtype in (np.int8, np.uint8):
         return b.dequantized(x.data, np.ones(1, np.float32), np.zeros(1, np.int64), 0)
-    return b.cast(x, dtype)
+    result = b.cast(x, dtype)
+    if dtype == DataType.FLOAT32 and x in b.memo.sums:
+        b.memo.sums[result] = b.memo.sums[x]
+    return result
 
 
 @onnx_op("CastLike")

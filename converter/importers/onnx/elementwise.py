@@ -8,6 +8,7 @@ from functools import reduce
 import numpy as np
 
 from converter.importers.onnx.builder import Builder, MaybeValue
+from converter.importers.onnx.quantized import dynamic_product
 from converter.importers.onnx.registry import Lowering, onnx_op
 from converter.ir.graph import Value
 from lite_runtime.types import DataType
@@ -96,7 +97,7 @@ def mul(b: Builder, x: Value, y: Value) -> Value:
         axis = along[0] if along else origin.axis
         scales = origin.scales * scale.data.ravel()
         return b.dequantized(origin.q, scales, np.broadcast_to(origin.zeros, scales.shape), axis)
-    return b.op("MulFusion", x, y)
+    return dynamic_product(b, x, y) or b.op("MulFusion", x, y)
 
 
 @onnx_op("Mod")

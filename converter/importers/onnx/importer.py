@@ -70,6 +70,7 @@ class Importer:
             raise UnsupportedError(self.file.source, self.problems)
         for graph in self.model.graphs:
             graph.cleanup()
+        self.model.dynamic_weights = {value.name for value in self.memo.weights}
         return self.model
 
     # Inputs and outputs of graphs
@@ -158,6 +159,10 @@ class Importer:
             self.lower(node, label, domain, version, schema, inputs, scope)
         except LoweringError as refusal:
             self.define(node, label, schema, version, refusal, inputs, scope)
+        if node.op_type == "DynamicQuantizeLinear" and inputs[0] is not None:
+            q, scale = (scope.lookup(name) for name in node.output[:2])
+            if q is not None and scale is not None:
+                self.memo.dynamic[q] = inputs[0], scale
 
     def infer_types(
         self, node: NodeProto, schema: defs.OpSchema | None, inputs: Sequence[Value | None], scope: Scope

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from converter.importers.onnx.builder import Builder, MaybeValue, QuantizedFrom
+from converter.importers.onnx.builder import Builder, MaybeValue, QuantizedFrom, Sums
 from converter.importers.onnx.constant import target_dtype
 from converter.importers.onnx.linear import conv, matmul
 from converter.importers.onnx.registry import DOMAIN_MICROSOFT, onnx_op
@@ -170,7 +170,9 @@ def matmul_integer(b: Builder, x: Value, y: Value, x_zero: MaybeValue = None, y_
         a = left if whole else _cut(b, left, b.rank(x), b.rank(x) - 1, first, last)
         c = right if whole else _cut(b, right, b.rank(y), max(0, b.rank(y) - 2), first, last)
         parts.append(b.cast(matmul(b, a, c), DataType.INT32))
-    return _sum(b, parts)
+    total = _sum(b, parts)
+    note_sums(b, total, x, y, x_zero, y_zero)
+    return total
 
 
 def _largest(v: Value) -> int:
@@ -231,6 +233,49 @@ def conv_integer(
     return _sum(b, parts)
 
 
+def note_sums(b: Builder, total: Value, x: Value, y: Value, x_zero: MaybeValue, y_zero: MaybeValue) -> None:
+    """Remembers a MatMulInteger of what was quantised in this run with symmetric constant weights."""
+    middle = 128 if y.dtype == DataType.UINT8 else 0
+    zeros = None if y_zero is None else y_zero.data
+    symmetric = bool((zeros == middle).all()) if zeros is not None else y_zero is None and middle == 0
+    constant = y.data is not None and y.data.ndim == 2 and symmetric
+    if x in b.memo.dynamic and x_zero is not None and constant and b.rank(x) > 1:
+        b.memo.sums[total] = Sums(b.memo.dynamic[x][0], y, y_zero)
+
+
+def dynamic_product(b: Builder, x: Value, y: Value) -> Value | None:
+    """Sums times their step are the product of floats with a weight that is stored as integers; None for others.
+
+    Also remembers steps: the scale of this run times that of a weight.
+    """
+    for sums, step in ((x, y), (y, x)):
+        found, scales = b.memo.sums.get(sums), b.memo.steps.get(step)
+        if found is not None and scales is not None and scales[0] is found.value and _fits(found, scales[1]):
+            return dynamic_matmul(b, found, scales[1])
+    result = None
+    for scale, constant in ((x, y), (y, x)):
+        origin = next((v for v, s in b.memo.dynamic.values() if s is scale), None)
+        if origin is not None and constant.data is not None and _is_vector(constant):
+            result = b.op("MulFusion", scale, constant)
+            b.memo.steps[result] = origin, constant
+    return result
+
+
+def _fits(sums: Sums, scale: Value) -> bool:
+    """Whether these are a constant scale for the weight or one for each of its columns."""
+    assert sums.weight.data is not None
+    return scale.data is not None and _is_vector(scale) and scale.data.size in (1, sums.weight.data.shape[1])
+
+
+def dynamic_matmul(b: Builder, sums: Sums, scale: Value) -> Value:
+    product = matmul(b, sums.value, numbers(b, sums.weight, scale, sums.zero, axis=-1))
+    assert product.producer is not None
+    stored = product.producer.inputs[1]
+    if stored.quant:
+        b.memo.weights.append(stored)
+    return product
+
+
 @onnx_op("QLinearMatMul")
 def qlinear_matmul(
     b: Builder, x: Value, x_scale: Value, x_zero: Value, y: Value, y_scale: Value, y_zero: Value,
@@ -282,6 +327,10 @@ def matmul_integer_to_float(
     b: Builder, x: Value, y: Value, x_scale: Value, y_scale: Value,
     x_zero: MaybeValue = None, y_zero: MaybeValue = None, bias: MaybeValue = None,
 ) -> Value:  # fmt: skip
-    total = b.cast(matmul_integer(b, x, y, x_zero, y_zero), DataType.FLOAT32)
-    real = b.op("MulFusion", b.op("MulFusion", total, x_scale), y_scale)
+    total = matmul_integer(b, x, y, x_zero, y_zero)
+    found = b.memo.sums.get(total)
+    if found is not None and _fits(found, y_scale) and b.memo.dynamic[x][1] is x_scale:
+        real = dynamic_matmul(b, found, y_scale)
+    else:
+        real = b.op("MulFusion", b.op("MulFusion", b.cast(total, DataType.FLOAT32), x_scale), y_scale)
     return real if bias is None else b.op("AddFusion", real, bias)
