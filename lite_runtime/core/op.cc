@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bitset>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -55,35 +54,27 @@ bool is_quantized(const NodeDef& node, const Model& model) {
   const bool integers = input.dtype == DType::kInt8 || input.dtype == DType::kUInt8 || input.dtype == DType::kInt16;
   return integers && (!input.quant.empty() || node.quant_type == schema::QuantType_QUANT_DYNAMIC);
 }
-}  // namespace
 
-OpFactory find_quantized_op(const NodeDef& node, const Model& model) {
+// The operator that does the node on quantised integers; null for none.
+const QuantizedOp* quantized_op(const NodeDef& node, const Model& model) {
   if (find_op(node.primitive) == nullptr || !is_quantized(node, model)) return nullptr;
   for (size_t i = 0; i < kStored; ++i) {
     const QuantizedOp& op = quantized_registry(static_cast<size_t>(node.primitive))[i];
-    if (op.accepts != nullptr && op.accepts(node, model)) return op.factory;
+    if (op.accepts != nullptr && op.accepts(node, model)) return &op;
   }
   return nullptr;
 }
-
-#ifdef LR_OPS
-namespace {
-std::bitset<kPrimitives>& left_out_quantized() {
-  static std::bitset<kPrimitives> primitives;
-  return primitives;
-}
 }  // namespace
 
-NoQuantizedRegistration::NoQuantizedRegistration(int primitive) {
-  left_out_quantized().set(static_cast<size_t>(primitive));
+OpFactory find_quantized_op(const NodeDef& node, const Model& model) {
+  const QuantizedOp* op = quantized_op(node, model);
+  return op == nullptr ? nullptr : op->factory;
 }
 
 bool lacks_quantized_op(const NodeDef& node, const Model& model) {
-  return is_quantized(node, model) && left_out_quantized().test(static_cast<size_t>(node.primitive));
+  const QuantizedOp* op = quantized_op(node, model);
+  return op != nullptr && op->factory == nullptr;
 }
-#else
-bool lacks_quantized_op(const NodeDef&, const Model&) { return false; }
-#endif
 
 StoredOpRegistration::StoredOpRegistration(int primitive, OpFactory factory, QuantizedOpRegistration::Accepts accepts) {
   quantized_registry(static_cast<size_t>(primitive))[kStored] = {factory, accepts};

@@ -129,7 +129,8 @@ OpFactory find_op(int primitive);
 
 // Operators that compute on quantised integers; all others refuse these, or move them without looking at them.
 // `accepts` tells from the file alone whether the operator can do a node whose input 0 is quantised. Of those
-// that can, a specialised one is preferred to a general one; each primitive has at most one of either.
+// that can, a specialised one is preferred to a general one; each primitive has at most one of either. The factory is
+// null where this build leaves the operator out, whose nodes are then refused.
 struct QuantizedOpRegistration {
   using Accepts = bool (*)(const NodeDef& node, const Model& model);
   QuantizedOpRegistration(int primitive, bool specialised, OpFactory factory, Accepts accepts);
@@ -143,12 +144,6 @@ bool lacks_quantized_op(const NodeDef& node, const Model& model);
 struct NoRegistration {
   template <class... Any>
   constexpr explicit NoRegistration(Any...) {}
-};
-// The same of a form for quantised integers, which the form for floats does not replace.
-struct NoQuantizedRegistration {
-  template <class... Any>
-  explicit NoQuantizedRegistration(int primitive, Any...) : NoQuantizedRegistration(primitive) {}
-  explicit NoQuantizedRegistration(int primitive);
 };
 
 // Operators on floats that read weights in the form they are stored in; `accepts` tells whether it can do the node.
@@ -164,12 +159,13 @@ OpFactory find_stored_op(const NodeDef& node, const Model& model);
       lr_register_##Primitive(static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                  \
                               []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); });
 
-#define LR_REGISTER_QUANTIZED(Primitive, Class, specialised)                                                        \
-  [[maybe_unused]] static const std::conditional_t<::lr::has_quantized_op(::lr::schema::PrimitiveType_##Primitive), \
-                                                   ::lr::QuantizedOpRegistration, ::lr::NoQuantizedRegistration>    \
-      lr_register_quantized_##Primitive(                                                                            \
-          static_cast<int>(::lr::schema::PrimitiveType_##Primitive), specialised,                                   \
-          []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }, Class::accepts);
+#define LR_REGISTER_QUANTIZED(Primitive, Class, specialised)                                                      \
+  static const ::lr::QuantizedOpRegistration lr_register_quantized_##Primitive(                                   \
+      static_cast<int>(::lr::schema::PrimitiveType_##Primitive), specialised,                                     \
+      ::lr::has_quantized_op(::lr::schema::PrimitiveType_##Primitive)                                             \
+          ? static_cast<::lr::OpFactory>([]() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }) \
+          : nullptr,                                                                                              \
+      Class::accepts);
 // Class has a static function accepts(const NodeDef&, const Model&).
 #define LR_REGISTER_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, true)
 #define LR_REGISTER_GENERAL_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, false)
