@@ -27,6 +27,17 @@ bool writes_nothing(const Node& node) {
   return std::all_of(node.out.begin(), node.out.end(), [](const Tensor* t) { return t->count() == 0; });
 }
 
+// The rows of a tensor, side by side.
+Buffer copy_rows(const Tensor& t) {
+  Buffer copy = allocate_buffer(t.bytes());
+  const size_t size = dtype_size(t.dtype), row = static_cast<size_t>(t.shape.back()) * size;
+  const size_t stride = static_cast<size_t>(t.stride()) * size;
+  for (size_t to = 0, from = 0; to < t.bytes(); to += row, from += stride) {
+    std::memcpy(static_cast<char*>(copy.get()) + to, static_cast<const char*>(t.data) + from, row);
+  }
+  return copy;
+}
+
 }  // namespace
 
 template <class Body>
@@ -301,12 +312,36 @@ void Frame::prepare(Step& step) {
   step.op->prepare(step.node);
 }
 
+// Lets operators write their results where others, which alone read them, would copy them to.
+void Frame::place_parts() {
+  const std::vector<size_t> reads = count_reads();
+  std::vector<const Step*> producer(slots_.size());
+  for (const Step& step : steps_) {
+    if (step.at_run_time || step.done) continue;
+    producer[step.out[0]] = &step;
+    if (!step.op->joins_rows(step.node)) continue;
+    const Tensor& whole = *step.node.out[0];
+    size_t offset = 0;
+    for (uint32_t i : step.in) {
+      Slot& part = slots_[i];
+      const Step* from = producer[i];
+      if (from != nullptr && reads[i] == 1 && from->op->spaces_rows(from->node)) {
+        part.whole = static_cast<int>(step.out[0]);
+        part.offset = offset;
+        part.tensor.row_stride = whole.shape.back();
+      }
+      offset += static_cast<size_t>(part.tensor.shape.back()) * dtype_size(whole.dtype);
+    }
+  }
+}
+
 void Frame::prepare_and_lay_out() {
   const size_t end = steps_.size();
   Arena arena(slots_.size());
   for (Step& step : steps_) {
     if (!step.at_run_time && !step.done) guarded(step, [&] { prepare(step); });
   }
+  place_parts();
   find_chains();
   for (const Step& step : steps_) {
     // A closure may be called anywhere later, so what it captures stays.
@@ -325,6 +360,13 @@ void Frame::prepare_and_lay_out() {
     if (step.at_run_time || step.done) continue;
     for (size_t k = 0; k < step.out.size(); ++k) {
       const uint32_t out = step.out[k];
+      if (slots_[out].whole >= 0) {
+        const auto whole = static_cast<uint32_t>(slots_[out].whole);
+        int& block = arena.block_of[whole];
+        if (block < 0) block = arena.add(slots_[whole].tensor.bytes(), step.first, arena.last_use[whole]);
+        arena.block_of[out] = block;
+      }
+      if (arena.block_of[out] >= 0) continue;
       const size_t last = arena.last_use[out];
       const size_t bytes = slots_[out].tensor.bytes();
       const bool is_view = step.op->is_view();
@@ -353,7 +395,7 @@ void Frame::prepare_and_lay_out() {
   };
   for (size_t i = 0; i < slots_.size(); ++i) {
     slots_[i].block = arena.block_of[i];
-    if (slots_[i].block >= 0) slots_[i].tensor.data = at(slots_[i].block);
+    if (slots_[i].block >= 0) slots_[i].tensor.data = at(slots_[i].block) + slots_[i].offset;
   }
   // An input that is never set reads as zeros.
   for (uint32_t i : graph_->inputs) {
@@ -405,9 +447,18 @@ void Frame::tell(const Observers& observers, Step& step, double seconds) {
   if (!observers.node) return;
   if (step.absorbed != nullptr) {
     step.absorbed->seconds = seconds;  // told of when its result is due
-  } else {
-    observers.node(step.node_index, step.node, seconds + step.seconds);
+    return;
   }
+  Node node = step.node;
+  Tensor rows;
+  Buffer copy;
+  if (node.out[0]->row_stride != 0) {
+    rows = *node.out[0];
+    copy = copy_rows(rows);
+    rows.data = copy.get();
+    node.out[0] = &rows;
+  }
+  observers.node(step.node_index, node, seconds + step.seconds);
 }
 
 void Frame::run_operator(Step& step) {

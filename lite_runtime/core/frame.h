@@ -71,6 +71,9 @@ class Frame {
     Tensor tensor;
     State state = State::kRunTime;
     int block = -1;  // arena block of static tensors
+    // A part of another slot, from this byte on, which it shares the block with.
+    int whole = -1;
+    size_t offset = 0;
     Buffer storage;  // of constants folded at plan time and of run-time tensors
     std::shared_ptr<const Closure> closure;
   };
@@ -104,6 +107,7 @@ class Frame {
   bool try_absorb(size_t into, size_t later, uint32_t through, const Elementwise& what);
   void find_releases();
   void prepare(Step& step);
+  void place_parts();
   void find_chains();
   bool can_chain(const Step& step) const;
   size_t next_in_chain(size_t s, const std::vector<size_t>& reads) const;

@@ -36,10 +36,13 @@ struct Tensor {
   // The value is fixed for this plan: a constant, or computed from constants and shapes alone.
   bool known = false;
   const TensorDef* def = nullptr;
+  // Elements from one row (of the last dimension) to the next where the tensor lies inside a wider one; 0: it does not.
+  int64_t row_stride = 0;
   // Of a tensor that is quantised anew in every run; elsewhere the file states it (def->quant).
   Affine run_time_quantization;
 
   int64_t count() const { return shape.count(); }
+  int64_t stride() const { return row_stride != 0 ? row_stride : shape.back(); }
   size_t bytes() const { return static_cast<size_t>(count()) * dtype_size(dtype); }
   template <class T>
   const T* as() const {
@@ -110,6 +113,10 @@ class Op {
   virtual bool elementwise(const Node&, Elementwise*) const { return false; }
   // Takes over an operator that alone reads output 0; an addend will be in node.addend. False: not possible.
   virtual bool absorb(const Elementwise&) { return false; }
+  // Output 0 is the inputs side by side along the last dimension. Those whose operators write them at any distance of
+  // rows (out[0]->stride()) are computed in their places in it. Both are asked after prepare.
+  virtual bool joins_rows(const Node&) const { return false; }
+  virtual bool spaces_rows(const Node&) const { return false; }
   // How many rows output 0 has that run_rows can compute on their own, from the first to the last; 0: it cannot.
   // Asked after prepare.
   virtual int64_t row_count(const Node&) const { return 0; }

@@ -55,12 +55,18 @@ class ConcatOp : public Op {
     expect_same_quantization(node);
   }
 
+  bool joins_rows(const Node& node) const override { return axis_ == node.out[0]->shape.rank() - 1; }
+
   void run(Node& node) override {
     Tensor& out = *node.out[0];
     const Around to(out.shape, axis_);
     int64_t at = 0;
     for (const Tensor* in : node.in) {
       const int64_t size = in->shape[axis_];
+      if (in->row_stride != 0) {  // there already
+        at += size;
+        continue;
+      }
       copy_slices(to.outer, to.inner, size, in->data, 0, size, out.data, at, to.size, out.dtype, node.pool);
       at += size;
     }

@@ -17,6 +17,8 @@ class Conv2D : public Op {
   void prepare(Node& node) override;
   void run(Node& node) override;
   bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
+  // An addend lies row by row.
+  bool spaces_rows(const Node& node) const override { return node.addend == nullptr; }
   int64_t row_count(const Node&) const override {
     return use_winograd_ || !weights_.ready() || conv_.window.batch != 1 ? 0 : conv_.window.out_h;
   }
@@ -105,7 +107,8 @@ void Conv2D::run_gemm(Node& node, int64_t begin, int64_t end) const {
   const float* x = node.in[0]->as<float>();
   const float* weights = weights_.get(node, [&](float* packed) { pack_gemm(node, packed); });
   const int64_t first = begin * conv_.window.out_w;  // pixel
-  float* y = node.out[0]->as<float>() + first * conv_.out_channels;
+  const int64_t stride = node.out[0]->stride();
+  float* y = node.out[0]->as<float>() + first * stride;
   const int64_t packed_floats = gemm_.packed_floats();
   const auto run = [&](const auto& fill) {
     GemmShape shape = gemm_;
@@ -113,8 +116,7 @@ void Conv2D::run_gemm(Node& node, int64_t begin, int64_t end) const {
     const GemmTiles some(shape, node.pool->threads());
     const GemmTiles& tiles = shape.rows == gemm_.rows ? tiles_ : some;
     tiles.run(
-        node, Epilogue(activation_, node), static_cast<size_t>(conv_.out_channels),
-        Workspace::at<const float*>(node, pointers_),
+        node, Epilogue(activation_, node), static_cast<size_t>(stride), Workspace::at<const float*>(node, pointers_),
         [&](int64_t g) { return std::pair(weights + g * packed_floats, y + g * gemm_.n); }, fill);
   };
   if (conv_.pointwise()) {
@@ -168,6 +170,7 @@ void Conv2D::run_depthwise(Node& node, int64_t begin, int64_t end) const {
   const float* weights = weights_.get(node, [&](float* packed) { pack_depthwise(node, packed); });
   const auto* zeros = static_cast<const float*>(zeros_.get());
   const Epilogue epilogue(activation_, node);
+  const int64_t stride = node.out[0]->stride();
   rows_.run(node, begin, end, node.in[0]->as<float>(), zeros, Workspace::at<const float*>(node, pointers_),
             [&](const float* const* taps, int64_t pixel, int64_t pixels) {
               DepthwiseF32 d;
@@ -177,12 +180,12 @@ void Conv2D::run_depthwise(Node& node, int64_t begin, int64_t end) const {
               d.channels = static_cast<size_t>(conv_.window.channels);
               d.count = static_cast<size_t>(pixels);
               d.packed = weights;
-              d.y = y + pixel * conv_.window.channels;
-              d.y_stride = d.channels;
+              d.y = y + pixel * stride;
+              d.y_stride = static_cast<size_t>(stride);
               d.lo = epilogue.low();
               d.hi = epilogue.high();
               kernels().depthwise_f32(d);
-              epilogue.finish(d.y, d.count * d.channels);
+              epilogue.finish_rows(d.y, d.count, d.y_stride, d.channels);
             });
 }
 

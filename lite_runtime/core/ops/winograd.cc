@@ -142,17 +142,17 @@ void Winograd::transform_output(const Node& node, int64_t first, int64_t tiles, 
                                 const Epilogue& epilogue) const {
   auto* y = node.out[0]->as<float>();
   const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
-  const int64_t channels = out_channels_;
+  const int64_t channels = out_channels_, stride = node.out[0]->stride();
   node.pool->run(tiles, 2, [&](int64_t begin, int64_t end, int) {
     for (int64_t tile = begin; tile < end; ++tile) {
       const int64_t index = first + tile;
       const int64_t top = index / tiles_w_ % tiles_h_ * kBlock, left = index % tiles_w_ * kBlock;
-      float* image = y + index / (tiles_w_ * tiles_h_) * window_.out_pixels() * channels;
+      float* image = y + index / (tiles_w_ * tiles_h_) * window_.out_pixels() * stride;
       float* pixels[kBlock * kBlock];
       for (int64_t i = 0; i < kBlock * kBlock; ++i) {
         const int64_t row = top + i / kBlock, column = left + i % kBlock;
         const bool inside = row < window_.out_h && column < window_.out_w;
-        pixels[i] = inside ? image + (row * window_.out_w + column) * channels : nullptr;
+        pixels[i] = inside ? image + (row * window_.out_w + column) * stride : nullptr;
       }
       kernels().winograd_output_f32({from + tile * channels, static_cast<size_t>(tiles * channels), bias,
                                      static_cast<size_t>(channels), pixels, epilogue.low(), epilogue.high()});

@@ -50,6 +50,8 @@ class Conv2DInt8 : public Op {
     conv_.depthwise() ? run_depthwise(node) : run_gemm(node);
   }
 
+  bool spaces_rows(const Node&) const override { return true; }
+
  private:
   size_t group_bytes() const {
     return packed_gemm_i8_bytes(static_cast<size_t>(gemm_.taps), static_cast<size_t>(gemm_.k),
@@ -82,7 +84,7 @@ class Conv2DInt8 : public Op {
     const bool pointwise = conv_.pointwise(), runs = conv_.merges_taps();
     int8_t* padded = Workspace::at<int8_t>(node, padded_);
     if (runs) conv_.pad_rows(node, x, static_cast<int8_t>(x_.zero), padded);
-    const int64_t channels = conv_.window.channels;
+    const int64_t channels = conv_.window.channels, stride = node.out[0]->stride();
     tiles_.each(
         node, Workspace::at<const int8_t*>(node, pointers_),
         [&](int64_t g, int64_t row, size_t rows, const int8_t** a) {
@@ -104,8 +106,8 @@ class Conv2DInt8 : public Op {
           p.bias = constants_.bias.data() + channel;
           p.scale = constants_.scale.data() + channel;
           p.narrow = constants_.narrow;
-          p.c = y + row * conv_.out_channels + static_cast<int64_t>(channel);
-          p.c_stride = static_cast<size_t>(conv_.out_channels);
+          p.c = y + row * stride + static_cast<int64_t>(channel);
+          p.c_stride = static_cast<size_t>(stride);
           p.zero = y_.zero;
           p.lo = range_.lo;
           p.hi = range_.hi;
@@ -142,6 +144,7 @@ class Conv2DInt8 : public Op {
   void run_depthwise(Node& node) const {
     int8_t* y = node.out[0]->as<int8_t>();
     const int8_t* weights = weights_.get(node, [&](int8_t* packed) { pack_depthwise(node, packed); });
+    const int64_t stride = node.out[0]->stride();
     rows_.run(node, node.in[0]->as<int8_t>(), outside_.data(), Workspace::at<const int8_t*>(node, pointers_),
               [&](const int8_t* const* taps, int64_t pixel, int64_t pixels) {
                 DepthwiseI8 d;
@@ -153,8 +156,8 @@ class Conv2DInt8 : public Op {
                 d.taps = static_cast<size_t>(conv_.window.taps());
                 d.channels = static_cast<size_t>(conv_.out_channels);
                 d.count = static_cast<size_t>(pixels);
-                d.y = y + pixel * conv_.out_channels;
-                d.y_stride = d.channels;
+                d.y = y + pixel * stride;
+                d.y_stride = static_cast<size_t>(stride);
                 d.zero = y_.zero;
                 d.lo = range_.lo;
                 d.hi = range_.hi;
