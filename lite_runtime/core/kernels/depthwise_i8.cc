@@ -63,12 +63,14 @@ LR_INLINE void gather(const int8_t* const* x, size_t c, TapGroup (&v)[kVectors])
 
 #endif
 
-// Rounded, limited and stored: kVectors vectors of channels.
 template <size_t kVectors>
-LR_INLINE void finish(const DepthwiseI8& d, const Limits& limits, const vi (&acc)[kVectors], size_t c, int8_t* y) {
+LR_INLINE void finish_pixel(const vf (&scale)[kVectors], const Limits& limits, const vi (&acc)[kVectors], int8_t* y) {
   vf x[kVectors < kTogether ? kTogether : kVectors];
   LR_UNROLL
-  for (size_t j = 0; j < kVectors; ++j) x[j] = to_float(acc[j]) * load(d.scale + c + j * kLanes);
+  for (size_t j = 0; j < kVectors; ++j) x[j] = to_float(acc[j]) * scale[j];
+#if defined(LR_FOUR_TOGETHER)
+  if constexpr (kVectors == 4) return store_four(y, x, limits);
+#endif
   if constexpr (kVectors >= kTogether) {
     LR_UNROLL
     for (size_t j = 0; j < kVectors; j += kTogether) store_together(y + j * kLanes, x + j, limits);
@@ -79,6 +81,19 @@ LR_INLINE void finish(const DepthwiseI8& d, const Limits& limits, const vi (&acc
     store_together(bytes, x, limits);
     __builtin_memcpy(y, bytes, kVectors * kLanes);
   }
+}
+
+// Rounded, limited and stored: kVectors vectors of channels of each pixel. Bytes may alias anything, so what all pixels
+// need is read before the first is stored.
+template <size_t kPixels, size_t kVectors>
+LR_INLINE void finish(const DepthwiseI8& d, const Limits& limits, const vi (&acc)[kPixels][kVectors], size_t c,
+                      int8_t* y) {
+  vf scale[kVectors];
+  LR_UNROLL
+  for (size_t j = 0; j < kVectors; ++j) scale[j] = load(d.scale + c + j * kLanes);
+  const size_t step = d.y_stride;
+  LR_UNROLL
+  for (size_t p = 0; p < kPixels; ++p, y += step) finish_pixel<kVectors>(scale, limits, acc[p], y);
 }
 
 template <size_t kNumber>
@@ -118,8 +133,7 @@ LR_INLINE void window_block(const DepthwiseI8& d, const Limits& limits, const in
   LR_UNROLL
   for (size_t g = 0; g < kSize / kDepth; ++g) add(Count<kDepth>{}, g * kDepth, g);
   if constexpr (kSize % kDepth != 0) add(Count<kSize % kDepth>{}, kSize / kDepth * kDepth, kGroups - 1);
-  LR_UNROLL
-  for (size_t p = 0; p < kPixels; ++p) finish(d, limits, acc[p], c, y + p * d.y_stride);
+  finish(d, limits, acc, c, y);
 }
 
 template <size_t kSize, size_t kStride, size_t kPixels>
@@ -129,8 +143,12 @@ static void window_pixels(const DepthwiseI8& d, const int8_t* const* x, int8_t* 
   const int8_t* packed = d.packed;
   size_t c = 0;
   if constexpr (kMostVectors > 1) {
+    constexpr size_t kTaps = ((kPixels - 1) * kStride + kSize) * kSize;
+    const int8_t* kept[kTaps];  // in registers, as far as these suffice
+    LR_UNROLL
+    for (size_t t = 0; t < kTaps; ++t) kept[t] = x[t];
     for (; c + kMost <= d.channels; c += kMost, packed += kMostVectors * kBytes) {
-      window_block<kSize, kStride, kPixels, kMostVectors>(d, limits, x, packed, c, y + c);
+      window_block<kSize, kStride, kPixels, kMostVectors>(d, limits, kept, packed, c, y + c);
     }
   }
   for (; c < d.channels; c += kLanes, packed += kBytes) {
@@ -150,6 +168,9 @@ static void window_row(const DepthwiseI8& d) {
     while (i + 7 <= d.count) run(window_pixels<kSize, kStride, 7>, 7);
   }
   while (i + 4 <= d.count) run(window_pixels<kSize, kStride, 4>, 4);
+  if constexpr (kMostVectors > 1) {
+    while (i + 2 <= d.count) run(window_pixels<kSize, kStride, 2>, 2);
+  }
   while (i < d.count) run(window_pixels<kSize, kStride, 1>, 1);
 }
 
@@ -186,8 +207,7 @@ static void any_pixels(const DepthwiseI8& d, const int8_t* const* x, int8_t* y) 
             acc[p][0] = add_taps(acc[p][0], v[0], w);
           }
         });
-    LR_UNROLL
-    for (size_t p = 0; p < kPixels; ++p) finish(d, limits, acc[p], c, y + p * d.y_stride + c);
+    finish(d, limits, acc, c, y + c);
   }
 }
 
@@ -202,7 +222,7 @@ static void few_channels(const DepthwiseI8& d) {
   const Limits limits(d.zero, d.lo, d.hi);
   for (size_t i = 0; i < d.count; ++i) {
     const int8_t* packed = d.packed;
-    vi acc[1] = {load_i(d.bias)};
+    vi acc[1][1] = {{load_i(d.bias)}};
     each_group(d.taps, [&](size_t first, size_t taps) {
       int8_t copies[kDepth][kLanes];
       const int8_t* together[kDepth];
@@ -213,7 +233,7 @@ static void few_channels(const DepthwiseI8& d) {
       }
       TapGroup v[1];
       gather<kDepth, 1>(together, 0, v);
-      acc[0] = add_taps(acc[0], v[0], load_weights(packed));
+      acc[0][0] = add_taps(acc[0][0], v[0], load_weights(packed));
       packed += kDepth * kLanes;
     });
     int8_t bytes[kLanes];

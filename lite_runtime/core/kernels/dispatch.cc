@@ -47,6 +47,14 @@ bool has_dotprod() {
   return false;
 #endif
 }
+bool has_i8mm() {
+#if defined(__linux__)
+  const unsigned long i8mm = 1ul << 13;
+  return has_dotprod() && (getauxval(AT_HWCAP2) & i8mm) != 0;
+#else
+  return false;
+#endif
+}
 #elif defined(__arm__)
 bool has_neon_vfpv4() {
 #if defined(__linux__)

@@ -1,8 +1,9 @@
 // The integer GEMM micro-kernels: int8 by int8 with int32 sums, finished as int8 or as float.
 //
 // Weights are packed in groups of kGemmI8Depth values of k (pack.cc), the last group of a tap filled up with
-// zeros: pairs for multiply-add of pairs, quads for the dot product instructions. On x86 these take unsigned values on
-// one side: the activations plus 128, and 128 times the weights, which a row of sums collects, is taken off in the end.
+// zeros: pairs for multiply-add of pairs, quads for the dot product instructions, eights for the product of two rows
+// and two columns. On x86 the dot product takes unsigned values on one side: the activations plus 128, and 128 times
+// the weights, which a row of sums collects, is taken off in the end.
 #include "simd/int8.h"
 #include "table.h"
 #include "tile.h"
@@ -10,8 +11,8 @@
 namespace lr {
 namespace LR_TIER {
 
-template <size_t kRows>
-using Sums = vi[kRows][kGemmI8Vectors];
+template <size_t kRows, size_t kVectors = kGemmI8Vectors>
+using Sums = vi[kRows][kVectors];
 
 // The last one to three values of k, then zeros.
 [[maybe_unused]] LR_INLINE int32_t last_quad(const int8_t* x, size_t n) {
@@ -20,52 +21,154 @@ using Sums = vi[kRows][kGemmI8Vectors];
   return static_cast<int32_t>(bytes);
 }
 
-#if defined(__ARM_FEATURE_DOTPROD)
+#if LR_BLOCKS
 
-LR_INLINE int8x16_t load_quads(const int8_t* p) { return vld1q_s8(p); }
-
-template <size_t kRows, int kLane>
-LR_INLINE void add_lane(Sums<kRows>& acc, const int8x16_t (&x)[kRows], const int8_t* w) {
-  int8x16_t b[kGemmI8Vectors];
+// The sums of two rows and two columns lie together: of the rows 2p and 2p + 1 those of the first two columns in
+// acc[2p][0], of the next two in acc[2p][1], then in acc[2p + 1].
+template <size_t kRows>
+LR_INLINE void to_blocks(Sums<kRows>& acc) {
+  const auto twice = [](int64x2_t half) __attribute__((always_inline)) { return vi{vreinterpretq_s32_s64(half)}; };
   LR_UNROLL
-  for (size_t j = 0; j < kGemmI8Vectors; ++j) b[j] = load_quads(w + 16 * j);
-  LR_UNROLL
-  for (size_t r = 0; r < kRows; ++r) {
-    LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; ++j) acc[r][j].v = vdotq_laneq_s32(acc[r][j].v, b[j], x[r], kLane);
+  for (size_t r = 0; r < kRows; r += 2) {
+    const int64x2_t low = vreinterpretq_s64_s32(acc[r][0].v), high = vreinterpretq_s64_s32(acc[r][1].v);
+    acc[r][0] = twice(vdupq_laneq_s64(low, 0));
+    acc[r][1] = twice(vdupq_laneq_s64(low, 1));
+    acc[r + 1][0] = twice(vdupq_laneq_s64(high, 0));
+    acc[r + 1][1] = twice(vdupq_laneq_s64(high, 1));
   }
 }
 
-// Four values of k; those of row r are x(r).
-template <size_t kRows, class Quad>
-LR_INLINE void add_quad(Sums<kRows>& acc, const Quad& x, const int8_t* w) {
+LR_INLINE void zip_halves(vi& a, vi& b) {
+  const int64x2_t x = vreinterpretq_s64_s32(a.v), y = vreinterpretq_s64_s32(b.v);
+  a.v = vreinterpretq_s32_s64(vzip1q_s64(x, y));
+  b.v = vreinterpretq_s32_s64(vzip2q_s64(x, y));
+}
+
+template <size_t kRows>
+LR_INLINE void to_rows(Sums<kRows>& acc) {
+  LR_UNROLL
+  for (size_t r = 0; r < kRows; r += 2) {
+    zip_halves(acc[r][0], acc[r][1]);
+    zip_halves(acc[r + 1][0], acc[r + 1][1]);
+    const vi second = acc[r][1];
+    acc[r][1] = acc[r + 1][0];
+    acc[r + 1][0] = second;
+  }
+}
+
+// Eight values of k; those of the rows 2p and 2p + 1 are x[p].
+template <size_t kRows>
+LR_INLINE void add_eight(Sums<kRows>& acc, const int8x16_t (&x)[kRows / 2], const int8_t* w) {
+  int8x16_t b[2 * kGemmI8Vectors];
+  LR_UNROLL
+  for (size_t j = 0; j < 2 * kGemmI8Vectors; ++j) b[j] = vld1q_s8(w + 16 * j);
+  LR_UNROLL
+  for (size_t p = 0; p < kRows / 2; ++p) {
+    LR_UNROLL
+    for (size_t j = 0; j < 2 * kGemmI8Vectors; ++j) {
+      vi& sums = acc[2 * p + j / 2][j % 2];
+      sums.v = vmmlaq_s32(sums.v, x[p], b[j]);
+    }
+  }
+}
+
+// The last one to seven values of k, then zeros.
+LR_INLINE int8x8_t last_eight(const int8_t* x, size_t n) {
+  uint64_t bytes = 0;
+  for (size_t b = 0; b < n; ++b) bytes |= static_cast<uint64_t>(static_cast<uint8_t>(x[b])) << (8 * b);
+  return vcreate_s8(bytes);
+}
+
+template <bool kNarrow, size_t kRows>
+LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
+  constexpr size_t kStep = 8 * kGemmI8Columns;
+  size_t i = 0;
+  int8x16_t x[kRows / 2];
+  for (; i + 16 <= k; i += 16, w += 2 * kStep) {
+    int8x16_t next[kRows / 2];
+    LR_UNROLL
+    for (size_t p = 0; p < kRows / 2; ++p) {
+      const int64x2_t first = vreinterpretq_s64_s8(vld1q_s8(a[2 * p] + i));
+      const int64x2_t second = vreinterpretq_s64_s8(vld1q_s8(a[2 * p + 1] + i));
+      x[p] = vreinterpretq_s8_s64(vzip1q_s64(first, second));
+      next[p] = vreinterpretq_s8_s64(vzip2q_s64(first, second));
+    }
+    add_eight<kRows>(acc, x, w);
+    add_eight<kRows>(acc, next, w + kStep);
+  }
+  for (; i < k; i += 8, w += kStep) {
+    const size_t left = k - i;
+    LR_UNROLL
+    for (size_t p = 0; p < kRows / 2; ++p) {
+      const int8_t *first = a[2 * p] + i, *second = a[2 * p + 1] + i;
+      x[p] = left >= 8 ? vcombine_s8(vld1_s8(first), vld1_s8(second))
+                       : vcombine_s8(last_eight(first, left), last_eight(second, left));
+    }
+    add_eight<kRows>(acc, x, w);
+  }
+  return w;
+}
+
+#elif defined(__ARM_FEATURE_DOTPROD)
+
+LR_INLINE int8x16_t load_quads(const int8_t* p) { return vld1q_s8(p); }
+
+template <int kLane, size_t kRows, size_t kVectors>
+LR_INLINE void add_lane(Sums<kRows, kVectors>& acc, const int8x16_t (&x)[kRows], const int8_t* w) {
+  // Two vectors of weights at a time, which one instruction loads.
+  LR_UNROLL
+  for (size_t j = 0; j < kVectors; j += 2) {
+    const int8x16_t b0 = load_quads(w + 16 * j), b1 = load_quads(w + 16 * (j + 1));
+    LR_UNROLL
+    for (size_t r = 0; r < kRows; ++r) {
+      acc[r][j].v = vdotq_laneq_s32(acc[r][j].v, b0, x[r], kLane);
+      acc[r][j + 1].v = vdotq_laneq_s32(acc[r][j + 1].v, b1, x[r], kLane);
+    }
+  }
+}
+
+// The last of k: four to eight values, or up to four, of which those of row r are x(r); the others are 0.
+template <bool kTwo, size_t kRows, size_t kVectors, class Values>
+LR_INLINE void add_half(Sums<kRows, kVectors>& acc, const Values& x, const int8_t* w) {
   int8x16_t a[kRows];
   LR_UNROLL
-  for (size_t r = 0; r < kRows; ++r) a[r] = vreinterpretq_s8_s32(vdupq_n_s32(x(r)));
-  add_lane<kRows, 0>(acc, a, w);
+  for (size_t r = 0; r < kRows; ++r) a[r] = vcombine_s8(x(r), vdup_n_s8(0));
+  add_lane<0>(acc, a, w);
+  if constexpr (kTwo) add_lane<1>(acc, a, w + 4 * kGemmI8Columns);
 }
 
 // Adds the products of one tap; returns the weights of the next.
-template <bool kNarrow, size_t kRows>
-LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
+template <bool kNarrow, size_t kRows, size_t kVectors>
+LR_INLINE const int8_t* add_tap(Sums<kRows, kVectors>& acc, const int8_t* const (&a)[kRows], size_t k,
+                                const int8_t* w) {
   constexpr size_t kStep = 4 * kGemmI8Columns;
   size_t i = 0;
   for (; i + 16 <= k; i += 16, w += 4 * kStep) {
     int8x16_t x[kRows];
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) x[r] = vld1q_s8(a[r] + i);
-    add_lane<kRows, 0>(acc, x, w);
-    add_lane<kRows, 1>(acc, x, w + kStep);
-    add_lane<kRows, 2>(acc, x, w + 2 * kStep);
-    add_lane<kRows, 3>(acc, x, w + 3 * kStep);
+    add_lane<0>(acc, x, w);
+    add_lane<1>(acc, x, w + kStep);
+    add_lane<2>(acc, x, w + 2 * kStep);
+    add_lane<3>(acc, x, w + 3 * kStep);
   }
-  for (; i + 4 <= k; i += 4, w += kStep)
-    add_quad<kRows>(
-        acc, [&](size_t r) { return read_32(a[r] + i); }, w);
-  if (i == k) return w;
-  add_quad<kRows>(
-      acc, [&](size_t r) { return last_quad(a[r] + i, k - i); }, w);
-  return w + kStep;
+  if (i + 8 <= k) {
+    add_half<true>(
+        acc, [&](size_t r) __attribute__((always_inline)) { return vld1_s8(a[r] + i); }, w);
+    i += 8;
+    w += 2 * kStep;
+  }
+  for (; i < k; i += 4, w += kStep) {
+    const size_t left = k - i;
+    add_half<false>(
+        acc,
+        [&](size_t r) __attribute__((always_inline)) {
+          const int32_t quad = left >= 4 ? read_32(a[r] + i) : last_quad(a[r] + i, left);
+          return vcreate_s8(static_cast<uint32_t>(quad));
+        },
+        w);
+  }
+  return w;
 }
 
 #elif defined(__AVX512VNNI__)
@@ -153,7 +256,7 @@ template <bool kNarrow, size_t kRows>
 LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
   constexpr size_t kStep = 2 * kGemmI8Columns;
   size_t i = 0;
-#if LR_CONCAT(LR_BACKEND_, LR_TIER) == 3
+#if defined(LR_NARROW_PAIRS)
   for (; kNarrow && i + 4 <= k; i += 4, w += 2 * kStep) {
     vp b0[kGemmI8Vectors], b1[kGemmI8Vectors];
     load_columns(b0, w);
@@ -191,30 +294,51 @@ struct ToI8 {
   Limits limits;
   LR_MEMBER explicit ToI8(const GemmI8& gemm) : g(gemm), limits(gemm.zero, gemm.lo, gemm.hi) {}
   LR_MEMBER vi start(size_t column) const { return load_i(g.bias + column); }
-  template <size_t kRows>
-  LR_MEMBER void store(const Sums<kRows>& acc, size_t last, size_t column, size_t left) const {
+  template <size_t kRows, size_t kVectors>
+  LR_MEMBER void store(const Sums<kRows, kVectors>& acc, size_t first, size_t last, size_t column, size_t left) const {
+    constexpr size_t kColumns = kVectors * kLanes;
     const Limits bounds = limits;
-    vf scale[kGemmI8Vectors];
+    vf scale[kVectors];
     LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; ++j) scale[j] = load(g.scale + column + j * kLanes);
-    int8_t bytes[kRows * kGemmI8Columns];
-    int8_t* const c = g.c + column;
+    for (size_t j = 0; j < kVectors; ++j) scale[j] = load(g.scale + column + j * kLanes);
+    int8_t bytes[kRows * kColumns];
     const size_t stride = g.c_stride;
-    const bool whole = left >= kGemmI8Columns;
+    int8_t* const c = g.c + first * stride + column;
+    const bool whole = left >= kColumns;
     int8_t* to = whole ? c : bytes;
-    const size_t step = whole ? stride : kGemmI8Columns;
+    const size_t step = whole ? stride : kColumns;
+    constexpr size_t kPair = kTwoRows<kRows, kVectors> ? 2 : 1;
     LR_UNROLL
-    for (size_t r = 0; r < kRows; ++r, to += r <= last ? step : 0) store_row<kRows>(acc, r, scale, bounds, to);
-    for (size_t r = 0; !whole && r <= last; ++r) copy_part<kGemmI8Columns>(c + r * stride, bytes + r * step, left);
+    for (size_t r = 0; r < kRows; r += kPair, to += r <= last ? step : 0) {
+      vf x[kPair * kVectors];
+      LR_UNROLL
+      for (size_t i = 0; i < kPair * kVectors; ++i)
+        x[i] = to_float(acc[r + i / kVectors][i % kVectors]) * scale[i % kVectors];
+      int8_t* const next = to + (kPair == 2 && r < last ? step : 0);
+      store_rows<kPair, kVectors>(x, bounds, to, next);
+      to = next;
+    }
+    for (size_t r = 0; !whole && r <= last; ++r) copy_part<kColumns>(c + r * stride, bytes + r * step, left);
   }
-  template <size_t kRows>
-  LR_MEMBER static void store_row(const Sums<kRows>& acc, size_t row, const vf (&scale)[kGemmI8Vectors],
-                                  const Limits& bounds, int8_t* to) {
-    vf x[kGemmI8Vectors];
+
+ private:
+#if defined(LR_FOUR_TOGETHER)
+  // Two rows are narrowed together where one has not vectors enough.
+  template <size_t kRows, size_t kVectors>
+  static constexpr bool kTwoRows = kVectors == 2 && kRows % 2 == 0;
+#else
+  template <size_t kRows, size_t kVectors>
+  static constexpr bool kTwoRows = false;
+#endif
+  template <size_t kPair, size_t kVectors>
+  LR_MEMBER static void store_rows(const vf (&x)[kPair * kVectors], const Limits& bounds, int8_t* to,
+                                   [[maybe_unused]] int8_t* next) {
+#if defined(LR_FOUR_TOGETHER)
+    if constexpr (kPair == 2) return store_four(to, next, x, bounds);
+    if constexpr (kVectors == 4) return store_four(to, x, bounds);
+#endif
     LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; ++j) x[j] = to_float(acc[row][j]) * scale[j];
-    LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; j += kTogether) store_together(to + j * kLanes, x + j, bounds);
+    for (size_t j = 0; j < kVectors; j += kTogether) store_together(to + j * kLanes, x + j, bounds);
   }
 };
 
@@ -223,15 +347,15 @@ struct ToF32 {
   vf lo, hi;
   LR_MEMBER explicit ToF32(const GemmI8F32& gemm) : g(gemm), lo(splat(gemm.lo)), hi(splat(gemm.hi)) {}
   LR_MEMBER vi start(size_t) const { return splat_i(0); }
-  template <size_t kRows>
-  LR_MEMBER void store(const Sums<kRows>& acc, size_t last, size_t column, size_t left) const {
+  template <size_t kRows, size_t kVectors>
+  LR_MEMBER void store(const Sums<kRows, kVectors>& acc, size_t first, size_t last, size_t column, size_t left) const {
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) {
       LR_UNROLL
-      for (size_t j = 0; j < kGemmI8Vectors; ++j) {
+      for (size_t j = 0; j < kVectors; ++j) {
         const size_t at = column + j * kLanes;
         const vf y = clamp(to_float(acc[r][j]) * load(g.scale + at) + load(g.offset + at), lo, hi);
-        float* to = g.c + (r < last ? r : last) * g.c_stride + at;
+        float* to = g.c + (first + (r < last ? r : last)) * g.c_stride + at;
         if (left >= (j + 1) * kLanes) {
           lr::LR_TIER::store(to, y);
         } else if (left > j * kLanes) {
@@ -242,12 +366,13 @@ struct ToF32 {
   }
 };
 
-// kRows rows, of which the last ones may be the last row of g again.
-template <bool kNarrow, size_t kRows, class Output, class Gemm>
-LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_t column) {
-  Sums<kRows> acc;
+// The rows from `first` on: kRows of them, of which the last ones may be the last row of g again unless it has so many
+// (kWhole).
+template <bool kNarrow, size_t kRows, bool kWhole, size_t kVectors = kGemmI8Vectors, class Output, class Gemm>
+LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_t column, size_t first = 0) {
+  Sums<kRows, kVectors> acc;
   LR_UNROLL
-  for (size_t j = 0; j < kGemmI8Vectors; ++j) {
+  for (size_t j = 0; j < kVectors; ++j) {
     vi start = output.start(column + j * kLanes);
 #if defined(__AVX512VNNI__)
     start = start + vi{_mm512_loadu_si512(w)};
@@ -256,29 +381,50 @@ LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, si
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) acc[r][j] = start;
   }
-  const size_t last = g.rows - 1;
-  const int8_t* const* pointers = g.a;
+#if LR_BLOCKS
+  to_blocks<kRows>(acc);
+#endif
+  const size_t last = kWhole ? kRows - 1 : g.rows - first - 1;
+  const int8_t* const* pointers = g.a + first;
   for (size_t t = 0; t < g.taps; ++t, pointers += g.rows) {
     const int8_t* a[kRows];
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) a[r] = pointers[r < last ? r : last];
-    w = add_tap<kNarrow, kRows>(acc, a, g.k, w);
+    w = add_tap<kNarrow>(acc, a, g.k, w);
   }
-  output.template store<kRows>(acc, last, column, g.n - column);
+#if LR_BLOCKS
+  to_rows<kRows>(acc);
+#endif
+  output.store(acc, first, last, column, g.n - column);
 }
 
-template <bool kNarrow, size_t kRows, class Output, class Gemm>
+template <bool kNarrow, size_t kRows, class Output, bool kWhole = false, class Gemm>
 static void i8_rows(const Gemm& g) {
   const Output output(g);
   const size_t depth = (g.k + kGemmI8Depth - 1) / kGemmI8Depth * kGemmI8Depth;
   const size_t panel = kGemmI8Columns * (g.taps * depth + (kGemmI8Shift != 0 ? sizeof(int32_t) : 0));
   const int8_t* w = g.w;
-  for (size_t j = 0; j < g.n; j += kGemmI8Columns, w += panel) i8_panel<kNarrow, kRows>(g, output, w, j);
+  for (size_t j = 0; j < g.n; j += kGemmI8Columns, w += panel) {
+    // Too many sums for the registers: half of the columns or of the rows at a time.
+    if constexpr (kRows * kGemmI8Vectors == 32) {
+      if (g.n - j <= kGemmI8Columns / 2) {
+        i8_panel<kNarrow, kRows, kWhole, kGemmI8Vectors / 2>(g, output, w, j);
+        continue;
+      }
+      i8_panel<kNarrow, kRows / 2, true>(g, output, w, j);
+      i8_panel<kNarrow, kRows / 2, kWhole>(g, output, w, j, kRows / 2);
+    } else {
+      i8_panel<kNarrow, kRows, kWhole>(g, output, w, j);
+    }
+  }
 }
 
 template <bool kNarrow, class Output, class Gemm>
 LR_INLINE void i8_product(const Gemm& g) {
 #if !defined(LR_SMALL)
+#if defined(LR_FOUR_TOGETHER)  // what can be left out counts there
+  if (g.rows == kGemmI8Rows) return i8_rows<kNarrow, kGemmI8Rows, Output, true>(g);
+#endif
   if constexpr (kGemmI8Rows > 10) {
     if (g.rows > 7) return i8_rows<kNarrow, kGemmI8Rows, Output>(g);
     if (g.rows > 4) return i8_rows<kNarrow, 7, Output>(g);
@@ -286,14 +432,15 @@ LR_INLINE void i8_product(const Gemm& g) {
   if constexpr (kGemmI8Rows > 4) {
     if (g.rows > 4) return i8_rows<kNarrow, kGemmI8Rows, Output>(g);
   }
-  if (g.rows > 1) return i8_rows<kNarrow, 4, Output>(g);
-  i8_rows<kNarrow, 1, Output>(g);
+  constexpr size_t kFewest = LR_BLOCKS ? 2 : 1;
+  if (g.rows > kFewest) return i8_rows<kNarrow, 4, Output>(g);
+  i8_rows<kNarrow, kFewest, Output>(g);
 #else
   i8_rows<kNarrow, kGemmI8Rows, Output>(g);
 #endif
 }
 
-#if LR_CONCAT(LR_BACKEND_, LR_TIER) == 3 && !defined(__ARM_FEATURE_DOTPROD)
+#if defined(LR_NARROW_PAIRS)
 void gemm_i8(const GemmI8& g) { g.narrow ? i8_product<true, ToI8>(g) : i8_product<false, ToI8>(g); }
 void gemm_i8_f32(const GemmI8F32& g) { g.narrow ? i8_product<true, ToF32>(g) : i8_product<false, ToF32>(g); }
 #else

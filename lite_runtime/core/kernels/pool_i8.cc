@@ -5,30 +5,28 @@
 namespace lr {
 namespace LR_TIER {
 
-// Compilers make vectors of loops over a block of fixed size.
-constexpr size_t kBlock = 64;
-
-// body(first channel, channels), which are kBlock or at the end fewer.
-template <class Body>
-LR_INLINE void each_block(size_t channels, const Body& body) {
-  for (size_t c = 0; c < channels; c += kBlock) body(c, channels - c < kBlock ? channels - c : kBlock);
+// kBlock channels from c on. Compilers make vectors of loops of fixed length.
+template <size_t kBlock>
+LR_INLINE void max_block(const PoolI8& p, size_t c, int8_t* y, int8_t least, int8_t most) {
+  int8_t best[kBlock];
+  for (size_t i = 0; i < kBlock; ++i) best[i] = least;
+  for (size_t t = 0; t < p.taps; ++t) {
+    const int8_t* x = p.x[t] + p.first + c;
+    for (size_t i = 0; i < kBlock; ++i) best[i] = x[i] > best[i] ? x[i] : best[i];
+  }
+  for (size_t i = 0; i < kBlock; ++i) best[i] = best[i] < most ? best[i] : most;
+  __builtin_memcpy(y + c, best, kBlock);
 }
 
-LR_INLINE void raise_to(int8_t* __restrict y, const int8_t* __restrict x, size_t n) {
-  for (size_t i = 0; i < n; ++i) y[i] = x[i] > y[i] ? x[i] : y[i];
-}
-
+// The last short block overlaps the one before it.
 void max_pool_i8(const PoolI8& p, int8_t* y, int32_t lo, int32_t hi) {
   const auto least = static_cast<int8_t>(lo), most = static_cast<int8_t>(hi);
-  each_block(p.channels, [&](size_t c, size_t n) {
-    int8_t best[kBlock];
-    for (size_t i = 0; i < kBlock; ++i) best[i] = least;
-    for (size_t t = 0; t < p.taps; ++t)
-      n == kBlock ? raise_to(best, p.x[t] + p.first + c, kBlock) : raise_to(best, p.x[t] + p.first + c, n);
-    for (size_t i = 0; i < kBlock; ++i) best[i] = best[i] < most ? best[i] : most;
-    if (n == kBlock) return static_cast<void>(__builtin_memcpy(y + c, best, kBlock));
-    for (size_t i = 0; i < n; ++i) y[c + i] = best[i];
-  });
+  constexpr size_t kLong = 64, kShort = 16;
+  const size_t n = p.channels;
+  size_t c = 0;
+  for (; c + kLong <= n; c += kLong) max_block<kLong>(p, c, y, least, most);
+  for (; n >= kShort && c < n; c += kShort) max_block<kShort>(p, c + kShort <= n ? c : n - kShort, y, least, most);
+  for (; c < n; ++c) max_block<1>(p, c, y, least, most);
 }
 
 void sum_pool_i8(const PoolI8& p, int32_t* y) {

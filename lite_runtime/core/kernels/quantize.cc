@@ -106,11 +106,45 @@ void look_up_u8(const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table) {
   for (; i < n; ++i) y[i] = table[x[i]];
 }
 
+// Vectors whose results are narrowed together.
+#if defined(LR_FOUR_TOGETHER)
+constexpr size_t kVectors = 4;
+LR_INLINE void store_block(int8_t* y, const vf (&x)[kVectors], const Limits& limits) { store_four(y, x, limits); }
+LR_INLINE void load_less(const int8_t* x, int32_t zero, vf (&y)[kVectors]) {
+  const int8x16_t bytes = vld1q_s8(x);
+  const int8x8_t z = vdup_n_s8(static_cast<int8_t>(zero));
+  const int16x8_t low = vsubl_s8(vget_low_s8(bytes), z), high = vsubl_s8(vget_high_s8(bytes), z);
+  y[0] = to_float({vmovl_s16(vget_low_s16(low))});
+  y[1] = to_float({vmovl_high_s16(low)});
+  y[2] = to_float({vmovl_s16(vget_low_s16(high))});
+  y[3] = to_float({vmovl_high_s16(high)});
+}
+#else
+constexpr size_t kVectors = kTogether;
+LR_INLINE void store_block(int8_t* y, const vf (&x)[kVectors], const Limits& limits) { store_together(y, x, limits); }
+LR_INLINE void load_less(const int8_t* x, int32_t zero, vf (&y)[kVectors]) {
+  LR_UNROLL
+  for (size_t j = 0; j < kVectors; ++j) y[j] = to_float(load_i8(x + j * kLanes) - splat_i(zero));
+}
+#endif
+constexpr size_t kBlock = kVectors * kLanes;
+
 void quantize_i8(const float* x, int8_t* y, size_t n, float scale, int32_t zero) {
-  const Requantize requantize(zero, -128, 127);
   const vf divisor = splat(scale), nothing = splat(0.f);
-  map_to_i8(y, n, [&](size_t i, size_t left) {
-    const vf v = left >= kLanes ? load(x + i) : load_part(x + i, left);
+  size_t done = 0;
+#if defined(LR_FOUR_TOGETHER)  // whose conversion makes 0 of not-a-number
+  const Limits limits(zero, -128, 127);
+  for (; zero == static_cast<int8_t>(zero) && done + kBlock <= n; done += kBlock) {
+    vf v[kVectors];
+    LR_UNROLL
+    for (size_t j = 0; j < kVectors; ++j) v[j] = load(x + done + j * kLanes) / divisor;
+    store_block(y + done, v, limits);
+  }
+#endif
+  const Requantize requantize(zero, -128, 127);
+  map_to_i8(y + done, n - done, [&](size_t i, size_t left) {
+    const float* from = x + done + i;
+    const vf v = left >= kLanes ? load(from) : load_part(from, left);
     return requantize(select(v == v, v / divisor, nothing));
   });
 }
@@ -123,24 +157,41 @@ void dequantize_i8(const int8_t* x, float* y, size_t n, float scale, int32_t zer
   if (i < n) store_part(y + i, to_float(load_i8_part(x + i, n - i) - z) * s, n - i);
 }
 
+// z = f(x, y) of what remains of each value less its zero point.
+template <class F>
+LR_INLINE void map2_i8(const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b, const F& f) {
+  const Limits limits(b.zero, b.lo, b.hi);
+  const auto block = [&](const int8_t* from_x, const int8_t* from_y, int8_t* to) __attribute__((always_inline)) {
+    vf u[kVectors], v[kVectors];
+    load_less(from_x, b.x_zero, u);
+    load_less(from_y, b.y_zero, v);
+    LR_UNROLL
+    for (size_t j = 0; j < kVectors; ++j) u[j] = f(u[j], v[j]);
+    store_block(to, u, limits);
+  };
+  int8_t last[3][kBlock] = {};
+  for (size_t i = 0; i < n; i += kBlock) {
+    const size_t left = n - i;
+    const bool whole = left >= kBlock;
+    for (size_t j = 0; !whole && j < left; ++j) {
+      last[0][j] = x[i + j];
+      last[1][j] = y[i + j];
+    }
+    block(whole ? x + i : last[0], whole ? y + i : last[1], whole ? z + i : last[2]);
+    if (!whole) copy_part<kBlock>(z + i, last[2], left);
+  }
+}
+
 void add_i8(const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b) {
-  const Requantize requantize(b.zero, b.lo, b.hi);
-  const vi x_zero = splat_i(b.x_zero), y_zero = splat_i(b.y_zero);
   const vf x_scale = splat(b.x_scale), y_scale = splat(b.y_scale);
-  map_to_i8(z, n, [&](size_t i, size_t left) {
-    const vf p = to_float(load_i8_part(x + i, left) - x_zero) * x_scale;
-    return requantize(p + to_float(load_i8_part(y + i, left) - y_zero) * y_scale);
-  });
+  map2_i8(
+      x, y, z, n, b, [&](vf p, vf q) __attribute__((always_inline)) { return p * x_scale + q * y_scale; });
 }
 
 void mul_i8(const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b) {
-  const Requantize requantize(b.zero, b.lo, b.hi);
-  const vi x_zero = splat_i(b.x_zero), y_zero = splat_i(b.y_zero);
   const vf scale = splat(b.x_scale);
-  map_to_i8(z, n, [&](size_t i, size_t left) {
-    const vf p = to_float(load_i8_part(x + i, left) - x_zero);
-    return requantize(p * to_float(load_i8_part(y + i, left) - y_zero) * scale);
-  });
+  map2_i8(
+      x, y, z, n, b, [&](vf p, vf q) __attribute__((always_inline)) { return p * q * scale; });
 }
 
 }  // namespace LR_TIER

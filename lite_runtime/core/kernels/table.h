@@ -1,8 +1,8 @@
 // Declarations of every kernel of the tier being compiled. table.cc collects them in `table`.
 //
 // The tier LR_ALL has all kernels itself. With LR_FLOATS, that tier is the same but for float kernels of its own; with
-// LR_INTEGERS, that one again but for the integer kernels. A qualified name of a namespace finds its own declarations
-// first, then those of the namespace it uses.
+// LR_INTEGERS, that one again but for the integer kernels; with LR_PRODUCTS, but for the integer GEMM. A qualified name
+// of a namespace finds its own declarations first, then those of the namespace it uses.
 #pragma once
 
 #include "kernels.h"
@@ -42,6 +42,14 @@ namespace LR_INTEGERS {
 using namespace LR_FLOATS;
 LR_INT8_KERNELS(LR_DECLARE)
 }  // namespace LR_INTEGERS
+#endif
+
+#ifdef LR_PRODUCTS
+namespace LR_PRODUCTS {
+using namespace LR_INTEGERS;
+void gemm_i8(const GemmI8& g);
+void gemm_i8_f32(const GemmI8F32& g);
+}  // namespace LR_PRODUCTS
 #endif
 
 namespace LR_TIER {

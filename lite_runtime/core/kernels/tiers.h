@@ -16,7 +16,8 @@
   X(avx512, has_avx512, __VA_ARGS__) \
   X(avx2, has_avx2, __VA_ARGS__) X(sse2, has_baseline, __VA_ARGS__) LR_SCALAR_TIER(X, __VA_ARGS__)
 #elif defined(__aarch64__)
-#define LR_TIERS(X, ...) \
+#define LR_TIERS(X, ...)         \
+  X(i8mm, has_i8mm, __VA_ARGS__) \
   X(dotprod, has_dotprod, __VA_ARGS__) X(neon, has_baseline, __VA_ARGS__) LR_SCALAR_TIER(X, __VA_ARGS__)
 #elif defined(__arm__)
 #define LR_TIERS(X, ...) X(neon, has_neon_vfpv4, __VA_ARGS__) LR_SCALAR_TIER(X, __VA_ARGS__)

@@ -35,8 +35,12 @@ constexpr size_t kGemmRows = 4, kGemmVectors = 2;
 constexpr size_t kGemmColumns = kGemmVectors * kFloatLanes;
 
 // The same for the integer GEMM, whose vectors hold 4-byte sums of kGemmI8Depth products each.
-#if defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
-constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 4;
+#if defined(__ARM_FEATURE_MATMUL_INT8) && !LR_IS_SCALAR
+#define LR_BLOCKS 1  // the instruction multiplies two rows by two columns
+constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 8;
+#elif defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
+// Of which half of the rows, or of the last columns, are computed at a time.
+constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 4, kGemmI8Depth = 4;
 #elif defined(__AVX512VNNI__)
 constexpr size_t kGemmI8Rows = 14, kGemmI8Vectors = 2, kGemmI8Depth = 4;
 #elif defined(__AVX2__)
@@ -45,6 +49,9 @@ constexpr size_t kGemmI8Rows = 6, kGemmI8Vectors = 2, kGemmI8Depth = 2;
 constexpr size_t kGemmI8Rows = 4, kGemmI8Vectors = 4, kGemmI8Depth = 2;
 #else
 constexpr size_t kGemmI8Rows = kGemmRows, kGemmI8Vectors = kGemmVectors, kGemmI8Depth = 2;
+#endif
+#if !defined(LR_BLOCKS)
+#define LR_BLOCKS 0
 #endif
 constexpr size_t kGemmI8Columns = kGemmI8Vectors * kIntegerLanes;
 #if defined(__AVX512VNNI__)  // its dot product takes unsigned values on one side

@@ -33,6 +33,24 @@ void transpose_block(const T* src, int64_t src_step, T* dst, int64_t dst_step, i
   }
 }
 
+// Four bytes, each with a zero behind it.
+uint64_t spread(const uint8_t* bytes) {
+  uint32_t four;
+  std::memcpy(&four, bytes, sizeof four);
+  uint64_t x = four;
+  x = (x | x << 16) & 0x0000ffff0000ffff;
+  return (x | x << 8) & 0x00ff00ff00ff00ff;
+}
+
+void transpose_block(const uint8_t* src, int64_t src_step, uint8_t* dst, int64_t dst_step, int64_t rows, int64_t cols) {
+  int64_t c = 0;
+  for (; rows == 2 && dst_step == 2 && c + 4 <= cols; c += 4) {
+    const uint64_t both = spread(src + c) | spread(src + src_step + c) << 8;
+    std::memcpy(dst + 2 * c, &both, sizeof both);
+  }
+  transpose_block<uint8_t>(src + c, src_step, dst + c * dst_step, dst_step, rows, cols - c);
+}
+
 void transpose_block(const uint32_t* src, int64_t src_step, uint32_t* dst, int64_t dst_step, int64_t rows,
                      int64_t cols) {
   kernels().transpose_32(src, static_cast<size_t>(src_step), dst, static_cast<size_t>(dst_step),

@@ -11,6 +11,7 @@
 //   store_i8_part             of the first 1 <= n < kLanes values
 //   Limits, store_together    quantised results of kTogether vectors: rounded half to even, plus a zero point of
 //                             int8, limited to [lo, hi] within int8; infinite and any finite values are allowed
+//   store_four                where LR_FOUR_TOGETHER says so: store_together of four vectors, to one place or two
 // On x86 a pair is broadcast from int16 (LR_WIDE_PAIRS), elsewhere straight from int8.
 #pragma once
 
@@ -209,10 +210,13 @@ LR_INLINE vp load_pairs(const int8_t* p) { return {vld1_s8(p)}; }
 LR_INLINE vp interleave(const int8_t* a, const int8_t* b) { return {vzip_s8(load_4_bytes(a), load_4_bytes(b)).val[0]}; }
 LR_INLINE vp splat_pair(const int8_t* p) { return {vreinterpret_s8_s16(vdup_n_s16(read_16(p)))}; }
 LR_INLINE vi dot(vi acc, vp x, vp y) { return {vpadalq_s16(acc.v, vmull_s8(x.v, y.v))}; }
+#if !defined(__ARM_FEATURE_DOTPROD)
+#define LR_NARROW_PAIRS 1
 // dot of two pairs at once; no value of y may be -128.
 LR_INLINE vi dot_narrow(vi acc, vp x0, vp y0, vp x1, vp y1) {
   return {vpadalq_s16(acc.v, vmlal_s8(vmull_s8(x0.v, y0.v), x1.v, y1.v))};
 }
+#endif
 LR_INLINE vi load_i8(const int8_t* p) { return {vmovl_s16(vget_low_s16(vmovl_s8(load_4_bytes(p))))}; }
 LR_INLINE vi load_i(const int32_t* p) { return {vld1q_s32(p)}; }
 LR_INLINE void store_i8(int8_t* p, vi a) {
@@ -224,11 +228,11 @@ LR_INLINE void store_i8(int8_t* p, vi a) {
 
 struct Limits {
   int16x8_t zero;
-  int8x8_t lo, hi;
+  int8x16_t lo, hi;
   LR_MEMBER Limits(int32_t zero_, int32_t lo_, int32_t hi_)
       : zero(vdupq_n_s16(static_cast<int16_t>(zero_))),
-        lo(vdup_n_s8(static_cast<int8_t>(lo_))),
-        hi(vdup_n_s8(static_cast<int8_t>(hi_))) {}
+        lo(vdupq_n_s8(static_cast<int8_t>(lo_))),
+        hi(vdupq_n_s8(static_cast<int8_t>(hi_))) {}
 };
 
 // Half to even, saturated to int16.
@@ -246,8 +250,29 @@ LR_INLINE int16x4_t nearest(vf x) {
 constexpr size_t kTogether = 2;
 LR_INLINE void store_together(int8_t* p, const vf* x, const Limits& limits) {
   const int16x8_t words = vqaddq_s16(vcombine_s16(nearest(x[0]), nearest(x[1])), limits.zero);
-  vst1_s8(p, vmin_s8(vmax_s8(vqmovn_s16(words), limits.lo), limits.hi));
+  vst1_s8(p, vmin_s8(vmax_s8(vqmovn_s16(words), vget_low_s8(limits.lo)), vget_low_s8(limits.hi)));
 }
+
+#if defined(__aarch64__)
+// Four vectors at once.
+#define LR_FOUR_TOGETHER 1
+LR_INLINE int8x16_t narrow_four(const vf* x, const Limits& limits) {
+  int16x8_t words[2];
+  LR_UNROLL
+  for (size_t i = 0; i < 2; ++i) {
+    const int16x4_t first = nearest(x[2 * i]);
+    words[i] = vqaddq_s16(vqmovn_high_s32(first, vcvtnq_s32_f32(x[2 * i + 1].v)), limits.zero);
+  }
+  const int8x16_t bytes = vqmovn_high_s16(vqmovn_s16(words[0]), words[1]);
+  return vminq_s8(vmaxq_s8(bytes, limits.lo), limits.hi);
+}
+LR_INLINE void store_four(int8_t* p, const vf* x, const Limits& limits) { vst1q_s8(p, narrow_four(x, limits)); }
+LR_INLINE void store_four(int8_t* p, int8_t* q, const vf* x, const Limits& limits) {
+  const int8x16_t y = narrow_four(x, limits);
+  vst1_s8(p, vget_low_s8(y));
+  vst1_s8(q, vget_high_s8(y));
+}
+#endif
 
 #endif
 

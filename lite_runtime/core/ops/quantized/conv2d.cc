@@ -29,8 +29,11 @@ class Conv2DInt8 : public Op {
 
   void prepare(Node& node) override {
     workspace_.clear();
-    outside_.assign(static_cast<size_t>(conv_.window.channels * conv_.window.kernel.w), static_cast<int8_t>(x_.zero));
     gemm_ = conv_.gemm();
+    // Runs are read in whole groups of the kernel: what follows a run in the padded copy meets weights of 0.
+    read_k_ = gemm_.k;
+    if (conv_.merges_taps()) read_k_ = round_up(read_k_, static_cast<int64_t>(kernels().gemm_i8_depth));
+    outside_.assign(static_cast<size_t>(std::max(read_k_, conv_.window.channels)), static_cast<int8_t>(x_.zero));
     const Quantization weights = quantization_of(node, *node.in[1], DType::kInt8, 0);
     const int64_t per_channel = gemm_.taps * gemm_.k;
     if (!weights.per_tensor() && weights.inner != per_channel) {
@@ -62,11 +65,13 @@ class Conv2DInt8 : public Op {
     const int threads = node.pool->threads();
     tiles_ = GemmTiles(gemm_, threads, i8_tile());
     pointers_ = workspace_.add(tiles_.pointer_bytes(threads));
-    if (conv_.merges_taps()) padded_ = workspace_.add<int8_t>(conv_.padded_count());
+    if (conv_.merges_taps()) padded_ = workspace_.add<int8_t>(conv_.padded_count() + slack());
     const auto groups = static_cast<size_t>(gemm_.batches);
     weights_.prepare(node, {1}, "gemm_i8", groups * group_bytes(), workspace_,
                      [&](int8_t* packed) { pack_gemm(node, packed); });
   }
+
+  int64_t slack() const { return read_k_ - gemm_.k; }  // read behind the last run
 
   void pack_gemm(const Node& node, int8_t* packed) const {
     const auto taps = static_cast<size_t>(gemm_.taps), k = static_cast<size_t>(gemm_.k);
@@ -83,8 +88,23 @@ class Conv2DInt8 : public Op {
     const int8_t* weights = weights_.get(node, [&](int8_t* packed) { pack_gemm(node, packed); });
     const bool pointwise = conv_.pointwise(), runs = conv_.merges_taps();
     int8_t* padded = Workspace::at<int8_t>(node, padded_);
-    if (runs) conv_.pad_rows(node, x, static_cast<int8_t>(x_.zero), padded);
+    if (runs) {
+      conv_.pad_rows(node, x, static_cast<int8_t>(x_.zero), padded);
+      std::fill_n(padded + conv_.padded_count(), slack(), int8_t{0});
+    }
     const int64_t channels = conv_.window.channels, stride = node.out[0]->stride();
+    // Whatever is the same for all tiles is done here: small layers have many of them.
+    const auto gemm_i8 = kernels().gemm_i8;
+    const size_t panel_bytes = packed_gemm_i8_bytes(static_cast<size_t>(gemm_.taps), static_cast<size_t>(gemm_.k), 1);
+    const size_t of_group = group_bytes(), panel = kernels().gemm_i8_nr;
+    GemmI8 same;
+    same.taps = static_cast<size_t>(gemm_.taps);
+    same.k = static_cast<size_t>(read_k_);
+    same.narrow = constants_.narrow;
+    same.c_stride = static_cast<size_t>(stride);
+    same.zero = y_.zero;
+    same.lo = range_.lo;
+    same.hi = range_.hi;
     tiles_.each(
         node, Workspace::at<const int8_t*>(node, pointers_),
         [&](int64_t g, int64_t row, size_t rows, const int8_t** a) {
@@ -95,23 +115,15 @@ class Conv2DInt8 : public Op {
         },
         [&](int64_t g, int64_t row, size_t rows, int64_t column, size_t columns, const int8_t* const* a) {
           const auto channel = static_cast<size_t>(g * gemm_.n + column);
-          GemmI8 p;
+          GemmI8 p = same;
           p.a = a;
           p.rows = rows;
-          p.taps = static_cast<size_t>(gemm_.taps);
-          p.k = static_cast<size_t>(gemm_.k);
           p.n = columns;
-          p.w = weights + static_cast<size_t>(g) * group_bytes() +
-                packed_gemm_i8_bytes(p.taps, p.k, static_cast<size_t>(column));
+          p.w = weights + static_cast<size_t>(g) * of_group + static_cast<size_t>(column) / panel * panel_bytes;
           p.bias = constants_.bias.data() + channel;
           p.scale = constants_.scale.data() + channel;
-          p.narrow = constants_.narrow;
           p.c = y + row * stride + static_cast<int64_t>(channel);
-          p.c_stride = static_cast<size_t>(stride);
-          p.zero = y_.zero;
-          p.lo = range_.lo;
-          p.hi = range_.hi;
-          kernels().gemm_i8(p);
+          gemm_i8(p);
         });
   }
 
@@ -173,6 +185,7 @@ class Conv2DInt8 : public Op {
   Packed<int8_t> weights_;
   Workspace workspace_;
   size_t pointers_ = 0, padded_ = 0;
+  int64_t read_k_ = 0;
   GemmShape gemm_;
   GemmTiles tiles_;
   RowWalk rows_;
