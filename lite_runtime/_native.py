@@ -38,6 +38,7 @@ class _Options(ctypes.Structure):
         ("threads", ctypes.c_int32),
         ("infer_only", ctypes.c_int32),
         ("affinity_mode", ctypes.c_int32),
+        ("half", ctypes.c_int32),
         ("cores", ctypes.POINTER(ctypes.c_int32)),
         ("core_count", ctypes.c_size_t),
     )
@@ -165,6 +166,17 @@ def _open() -> ctypes.CDLL:
 
 
 _lib = _open()
+# Whether this CPU computes in float16. Only engines for 64-bit ARM have these functions.
+_HALF_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "lr_offers_half": (ctypes.c_int, ()),
+    "lr_session_uses_half": (ctypes.c_int, (_Handle,)),
+}
+OFFERS_HALF = False
+if hasattr(_lib, "lr_offers_half"):
+    for _name, (_result, _arguments) in _HALF_SIGNATURES.items():
+        _function = getattr(_lib, _name)
+        _function.restype, _function.argtypes = _result, _arguments
+    OFFERS_HALF = bool(_lib.lr_offers_half())
 _last_error = _lib.lr_last_error
 _session_output = _lib.lr_session_output
 _session_set_input = _lib.lr_session_set_input
@@ -306,10 +318,17 @@ class Session:
         infer_only: infer shapes and stop; the session cannot run.
         affinity: 0 no binding, 1 big cores first, 2 little cores first.
         cores: explicit core numbers, override ``affinity``.
+        half: compute in float16 where the CPU does and the model suits (``uses_half``).
     """
 
     def __init__(
-        self, model: Model, threads: int = 0, infer_only: bool = False, affinity: int = 0, cores: Sequence[int] = ()
+        self,
+        model: Model,
+        threads: int = 0,
+        infer_only: bool = False,
+        affinity: int = 0,
+        cores: Sequence[int] = (),
+        half: bool = False,
     ) -> None:
         self.lock = threading.RLock()
         self.model = model
@@ -319,6 +338,7 @@ class Session:
             threads=threads,
             infer_only=infer_only,
             affinity_mode=affinity,
+            half=half,
             cores=ctypes.cast(core_list, ctypes.POINTER(ctypes.c_int32)),
             core_count=len(cores),
         )
@@ -403,6 +423,13 @@ class Session:
             status = _session_run(self._handle)
             if status:
                 raise _error(status)
+
+    def uses_half(self) -> bool:
+        """Whether the next run computes in float16. No longer so when values of an earlier one were too large."""
+        if not OFFERS_HALF:
+            return False
+        with self.lock:
+            return bool(_lib.lr_session_uses_half(self._handle))
 
     def reset_variables(self) -> None:
         """Gives the variables of a model that remembers earlier runs their initial values again."""

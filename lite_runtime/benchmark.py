@@ -51,7 +51,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--cpuBindMode", type=int, choices=(0, 1, 2), default=1, help="0 none, 1 big first, 2 little first (1)"
     )
-    p.add_argument("--enableFp16", type=_truth, default=False, help="compute in float16: true or false (false)")
+    p.add_argument(
+        "--enableFp16",
+        type=_truth,
+        default=False,
+        help="compute in float16 where this CPU does (false)",
+    )
     p.add_argument("--timeProfiling", type=_truth, default=False, help="time of every operator: true or false (false)")
     p.add_argument("--perfProfiling", type=_truth, default=False, help="the CPU's counters as well (false)")
     p.add_argument("--perfEvent", choices=tuple(EVENTS), default="CYCLE", help="which counters (CYCLE)")
@@ -86,11 +91,10 @@ def _benchmark(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """The report, and whether the outputs are as near as was asked for."""
     if not args.modelFile:
         raise ArgumentError("--modelFile is needed: the .ms model to measure")
-    if args.enableFp16:
-        raise ArgumentError("--enableFp16=true is not offered: this engine computes in float32")
     counters = Counters(EVENTS[args.perfEvent]) if args.perfProfiling else None
     start = time.perf_counter()
-    session = _native.Session(load_file(args.modelFile), threads=args.numThreads, affinity=args.cpuBindMode)
+    model = load_file(args.modelFile)
+    session = _native.Session(model, threads=args.numThreads, affinity=args.cpuBindMode, half=args.enableFp16)
     _resize(session, args.inputShape)
     inputs = _inputs(session, args.inDataFile)
     for index, array in enumerate(inputs):
@@ -102,6 +106,7 @@ def _benchmark(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     report: dict[str, Any] = {
         "model": args.modelFile,
         "isa": _native.isa(),
+        "precision": _precision(session, args.enableFp16),
         "threads": args.numThreads,
         "load_ms": 1e3 * load,
         "first_run_ms": 1e3 * first,
@@ -111,6 +116,17 @@ def _benchmark(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     if args.timeProfiling or args.perfProfiling:
         _profile_steps(session, args, counters, report)
     return report, ok
+
+
+def _precision(session: _native.Session, wanted: bool) -> str:
+    """What the session computes in after its first run, and why that is not what was wanted."""
+    if not wanted:
+        return "float32"
+    if session.uses_half():
+        return "float16"
+    if not _native.OFFERS_HALF:
+        return "float32: this CPU, or the tier in use, does not compute in float16"
+    return "float32: the model does not suit float16, or its values are too large for it"
 
 
 def _resize(session: _native.Session, text: str) -> None:
@@ -184,7 +200,7 @@ def _measure(session: _native.Session, args: argparse.Namespace, report: dict[st
     report["latency_ms"], report["cpu_ms"] = _statistics(wall), _statistics(cpu)
     needs = _profile.memory(session)
     report["memory"] = {**needs._asdict(), "peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
-    print(f"{os.path.basename(args.modelFile)}: {report['isa']}, {args.numThreads} thread(s)")  # noqa: PTH119
+    print(f"{os.path.basename(args.modelFile)}: {report['isa']}, {report['precision']}, {args.numThreads} thread(s)")  # noqa: PTH119
     print(f"  load {report['load_ms']:.1f} ms, first run {report['first_run_ms']:.2f} ms")
     for title, key in (("wall time", "latency_ms"), ("CPU time", "cpu_ms")):
         print(f"  {title:9s} {', '.join(f'{k} {v:.3f}' for k, v in report[key].items() if k != 'p10')} ms")

@@ -42,8 +42,8 @@ class CPU(_Settings):
         thread_num: threads an operator is spread over; 0: one per core the process may use.
         inter_op_parallel_num: upper bound of operators that run at once. Operators run one after another here,
             each on all threads, so any value gives the same results and speed.
-        precision_mode: "enforce_fp32", or "preferred_fp16", which allows float16 where it is faster;
-            at present it also computes in float32.
+        precision_mode: "enforce_fp32", or "preferred_fp16", which computes in float16 where the CPU does (64-bit ARM
+            from ARMv8.2 on) and float32 elsewhere. A model whose values leave float16's range goes on in float32.
         thread_affinity_mode: 0 no binding, 1 big cores first, 2 little cores first.
         thread_affinity_core_list: explicit core numbers, one per thread, override the mode. The first is for the
             thread that calls predict, which is bound to it only meanwhile.

@@ -43,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def examine() -> dict[str, Any]:
     """Everything the command tells, as plain values.
 
-    Keys: version, library, python, numpy, machine, tier, tier_reason, tiers, features, cores, caches, memory_bytes,
-    page_bytes, threads (that a model gets by default), self_test (passed, detail).
+    Keys: version, library, python, numpy, machine, tier, tier_reason, tiers, float16 (whether contexts that prefer it
+    get it), features, cores, caches, memory_bytes, page_bytes, threads (that a model gets by default), self_test
+    (passed, detail).
     """
     tiers = _profile.tiers()
     tier, reason = _chosen(tiers, os.environ.get("LITE_RUNTIME_ISA"))
@@ -57,6 +58,7 @@ def examine() -> dict[str, Any]:
         "tier": tier,
         "tier_reason": reason,
         "tiers": {t.name: t.available for t in tiers},
+        "float16": _native.OFFERS_HALF,
         "features": _machine.features(),
         "cores": _machine.cores(),
         "caches": _machine.caches(),
@@ -168,6 +170,7 @@ def _text(report: dict[str, Any]) -> str:
         ("lite_runtime", f"{report['version']} ({report['library']})"),
         ("Python", f"{report['python']}, NumPy {report['numpy']}, {report['machine']}"),
         ("tier", f"{report['tier']}: {report['tier_reason']}"),
+        ("float16", "computed in where a context prefers it" if report["float16"] else "computed in float32"),
         ("CPU features", ", ".join(f"{name} {'yes' if known[name] else 'no'}" for name in known) or "not told"),
         *(("cores", _cores(group)) for group in report["cores"]),
         ("caches", ", ".join(f"L{c['level']} {c['type'].lower()} {c['size']}" for c in report["caches"]) or "not told"),

@@ -208,7 +208,11 @@ def _predict(session: _native.Session, inputs: list[Tensor]) -> list[Tensor]:
 def _session(model: _native.Model, context: Context, threads: int) -> _native.Session:
     cpu = context.cpu
     return _native.Session(
-        model, threads=threads, affinity=cpu.thread_affinity_mode, cores=cpu.thread_affinity_core_list
+        model,
+        threads=threads,
+        affinity=cpu.thread_affinity_mode,
+        cores=cpu.thread_affinity_core_list,
+        half=cpu.precision_mode == "preferred_fp16",
     )
 
 

@@ -52,8 +52,13 @@ def model_arguments(name: str, folder: Path, threads: int) -> list[str]:
     """Arguments with which model_test checks a small .ms model against MindSpore's recorded outputs."""
     inputs, outputs = recorded(DATA / "mindir_v1" / f"{name}.npz")
     answers = [a.astype(np.int32) if a.dtype == np.int64 else a for a in outputs]
-    files = [*_raw_files(folder, "in", channels_last(inputs)), "--", *_raw_files(folder, "out", answers)]
-    return [str(DATA / "ms" / f"{name}.ms"), str(threads), "1e-4", *files]
+    files = recorded_files(folder, channels_last(inputs), answers)
+    return [str(DATA / "ms" / f"{name}.ms"), str(threads), "float32", "1e-4", *files]
+
+
+def recorded_files(folder: Path, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> list[str]:
+    """The arguments of model_test that name inputs, in the model's own layout, and the outputs to expect."""
+    return [*_raw_files(folder, "in", inputs), "--", *_raw_files(folder, "out", outputs)]
 
 
 def output_of(command: list[str], **environment: str) -> str:

@@ -191,13 +191,18 @@ def test_kernels_marks_the_tier_in_use(tmp_path: Path, capsys: pytest.CaptureFix
     assert report["tiers"][-1]["name"] == "scalar" and len(report["kernels"]) == len(set(report["kernels"]))
 
 
+def test_float16_or_why_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    precision = run(tmp_path, "--enableFp16=true")["precision"]
+    assert precision in capsys.readouterr().out
+    assert precision == "float16" if _native.OFFERS_HALF else "does not compute in float16" in precision
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         ([], "--modelFile is needed"),
         (["--modelFile=missing.ms"], "does not exist"),
         ([f"--modelFile={DATA / 'mindir_v1' / 'cnn.mindir'}"], "not a .ms model"),
-        ([f"--modelFile={MODEL}", "--enableFp16=true"], "float32"),
         ([f"--modelFile={MODEL}", "--inputShape=nosuch:1,2"], "no input 'nosuch'"),
         ([f"--modelFile={MODEL}", "--inputShape=x:1,a"], "--inputShape"),
         ([f"--modelFile={MODEL}", "--inDataFile=a,b,c,d,e"], "5 file(s)"),

@@ -85,6 +85,9 @@ lr::SessionOptions parse(const lr_options* given) {
   require(given->struct_size == sizeof(lr_options), "lr_options has an unexpected size");
   options.threads = given->threads;
   options.infer_only = given->infer_only != 0;
+#if defined(LR_HALF)
+  options.half = given->half != 0;
+#endif
   if (given->core_count > 0) {
     require(given->cores != nullptr, "core_count is set, but cores is null");
     options.cores.assign(given->cores, given->cores + given->core_count);
@@ -156,6 +159,11 @@ lr_status lr_session_create(lr_model* model, const lr_options* options, lr_sessi
 }
 
 void lr_session_free(lr_session* session) { delete session; }
+
+#if defined(LR_HALF)
+int lr_offers_half(void) { return lr::half_kernels() != nullptr; }
+int lr_session_uses_half(const lr_session* session) { return session != nullptr && session->session.uses_half(); }
+#endif
 
 size_t lr_session_input_count(const lr_session* session) {
   return session == nullptr ? 0 : session->session.input_count();

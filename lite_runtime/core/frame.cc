@@ -5,6 +5,7 @@
 #include <new>
 
 #include "ops/activation.h"
+#include "ops/half/half.h"
 #include "session.h"
 
 namespace lr {
@@ -107,12 +108,25 @@ void Frame::build_steps() {
         const OpFactory stored = find_stored_op(def, model);
         const OpFactory quantized = stored != nullptr ? stored : find_quantized_op(def, model);
         step.op = (quantized != nullptr ? quantized : find_op(def.primitive))();
+#if defined(LR_HALF)
+        const auto is_result = [&](uint32_t i) {
+          return std::count(graph_->outputs.begin(), graph_->outputs.end(), i) > 0;
+        };
+        const bool last = std::any_of(def.outputs.begin(), def.outputs.end(), is_result);
+        if (half_) step.op = make_half(def, std::move(step.op), quantized == nullptr, last);
+#endif
       }
     }
   }
   ends_in_tail_call_ = graph_ != &model.graphs()[0] && !steps_.empty() && steps_.back().kind == Kind::kCall &&
                        steps_.back().node.def->outputs == graph_->outputs;
 }
+
+#if defined(LR_HALF)
+bool Frame::is_static() const {
+  return std::none_of(steps_.begin(), steps_.end(), [](const Step& step) { return step.at_run_time; });
+}
+#endif
 
 bool Frame::planned_for(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes) const {
   return planned_ && planned_dtypes_ == dtypes && planned_shapes_ == shapes;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/half.h"
 #include "memory.h"
 #include "op.h"
 
@@ -41,6 +42,13 @@ struct Observers {
 class Frame {
  public:
   Frame(SessionState& session, size_t graph);
+#if defined(LR_HALF)
+  // Whether the next plan is one in float16, where that suits.
+  void use_half(bool half) { half_ = half; }
+  bool uses_half() const { return half_; }
+  // Whether the shapes of this plan are all known.
+  bool is_static() const;
+#endif
   Frame(const Frame&) = delete;
   Frame& operator=(const Frame&) = delete;
 
@@ -132,6 +140,9 @@ class Frame {
   std::vector<Slot> slots_;
   std::vector<Step> steps_;
   Buffer arena_;
+#if defined(LR_HALF)
+  bool half_ = false;
+#endif
   bool ends_in_tail_call_ = false;
   bool planned_ = false;
   std::vector<DType> planned_dtypes_;

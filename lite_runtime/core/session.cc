@@ -171,9 +171,59 @@ Session::Session(std::shared_ptr<Model> model, const SessionOptions& options)
     shapes.push_back(def.shape);
     ready_ = ready_ && def.shape_known;
   }
-  main_.plan(input_dtypes_, shapes, infer_only_ || !ready_);
+#if defined(LR_HALF)
+  main_.use_half(options.half && !infer_only_ && half_kernels() != nullptr && suits_half());
+#endif
+  plan(shapes, infer_only_ || !ready_);
   state_.model->release_pages();
 }
+
+void Session::plan(const std::vector<Shape>& shapes, bool infer_only) {
+#if defined(LR_HALF)
+  if (exact_ != nullptr) main_.use_half(false);
+  exact_.reset();
+#endif
+  main_.plan(input_dtypes_, shapes, infer_only);
+#if defined(LR_HALF)
+  if (infer_only || !main_.uses_half() || main_.is_static()) return;
+  main_.use_half(false);
+  main_.plan(input_dtypes_, shapes, infer_only);
+#endif
+}
+
+#if defined(LR_HALF)
+// A run that overflows is repeated: it must not have changed anything. Sub-graphs are planned for the types they meet,
+// and a model with float16 of its own says itself where.
+bool Session::suits_half() const {
+  const std::vector<TensorDef>& tensors = state_.model->tensors();
+  return state_.model->graphs().size() == 1 && std::none_of(tensors.begin(), tensors.end(), [](const TensorDef& def) {
+           return def.is_variable() || (def.dtype == DType::kFloat16 && !def.is_const());
+         });
+}
+
+// In float16, as long as nothing overflows. Whatever does makes this run, done again, and all later ones float32.
+void Session::run_half(const Observers& observers) {
+  if (exact_ == nullptr) {
+    const auto overflowed = [&] {
+      const bool here = take_overflow();
+      return state_.pool.take_overflow() || here;
+    };
+    overflowed();  // what others did before
+    main_.run(observers);
+    if (!overflowed()) return;
+    std::vector<Shape> shapes;
+    for (size_t i = 0; i < input_count(); ++i) shapes.push_back(main_.input(i).shape);
+    exact_ = std::make_unique<Frame>(state_, 0);
+    exact_->plan(input_dtypes_, shapes, false);
+  }
+  const auto copy = [&](const std::vector<uint32_t>& list, Frame& from, Frame& to) {
+    for (uint32_t i : list) std::memcpy(to.tensor(i).data, from.tensor(i).data, from.tensor(i).bytes());
+  };
+  copy(main_.graph().inputs, main_, *exact_);
+  exact_->run(observers);
+  copy(main_.graph().outputs, *exact_, main_);
+}
+#endif
 
 void Session::resize(const std::vector<Shape>& shapes) {
   if (shapes.size() != input_count()) {
@@ -192,11 +242,11 @@ void Session::resize(const std::vector<Shape>& shapes) {
     old.push_back(main_.input(i).shape);
   }
   try {
-    main_.plan(input_dtypes_, shapes, infer_only_);
+    plan(shapes, infer_only_);
     ready_ = true;
     state_.model->release_pages();
   } catch (const Error&) {
-    main_.plan(input_dtypes_, old, infer_only_ || !ready_);
+    plan(old, infer_only_ || !ready_);
     throw;
   }
 }
@@ -218,6 +268,9 @@ void Session::set_input(size_t index, const void* data, size_t bytes) {
 
 size_t Session::arena_bytes() const {
   size_t bytes = main_.arena_bytes();
+#if defined(LR_HALF)
+  if (exact_ != nullptr) bytes += exact_->arena_bytes();
+#endif
   for (const auto& frames : state_.idle_frames) {
     for (const auto& frame : frames) bytes += frame->arena_bytes();
   }
@@ -228,6 +281,9 @@ void Session::run(const Observers& observers) {
   const CallerBinding binding(state_.pool);
   if (infer_only_) fail(LR_ERROR_ARGUMENT, "a session made for shape inference cannot run");
   if (!ready_) fail(LR_ERROR_SHAPE, "the model has inputs of unknown shape: resize it first");
+#if defined(LR_HALF)
+  if (main_.uses_half()) return run_half(observers);
+#endif
   main_.run(observers);
 }
 

@@ -13,6 +13,9 @@ namespace lr {
 struct SessionOptions {
   int threads = 0;  // 0: as many as the process may use
   bool infer_only = false;
+#if defined(LR_HALF)
+  bool half = false;  // compute in float16, where the CPU does and the model suits
+#endif
   std::vector<int> cores;
 };
 
@@ -53,8 +56,18 @@ class Session {
   size_t arena_bytes() const;  // of the main graph and of the sub-graphs run so far
   Model& model() { return *state_.model; }
   bool ready() const { return ready_; }  // all input shapes are known
+#if defined(LR_HALF)
+  // Whether the next run computes in float16.
+  bool uses_half() const { return main_.uses_half() && exact_ == nullptr; }
+#endif
 
  private:
+  void plan(const std::vector<Shape>& shapes, bool infer_only);
+#if defined(LR_HALF)
+  bool suits_half() const;
+  void run_half(const Observers& observers);
+  std::unique_ptr<Frame> exact_;  // the main graph in float32, once float16 has overflowed
+#endif
   SessionState state_;
   Frame main_;
   std::vector<DType> input_dtypes_;

@@ -46,6 +46,9 @@ struct ThreadPool::State {
   std::atomic<uint32_t> epoch{0};  // number of regions opened
   std::atomic<bool> stop{false};
   std::atomic<int> sleepers{0};
+#if defined(LR_HALF)
+  std::atomic<bool> overflowed{false};
+#endif
   std::mutex mutex;
   std::condition_variable wake;
 
@@ -77,7 +80,12 @@ struct ThreadPool::State {
     uint32_t seen = 0;
     while (wait_for_region(seen)) {
       // A worker that comes late finds the gate closed and leaves: nobody waits for it.
-      if ((gate.fetch_add(1, std::memory_order_acq_rel) & kClosed) == 0) work(thread);
+      if ((gate.fetch_add(1, std::memory_order_acq_rel) & kClosed) == 0) {
+        work(thread);
+#if defined(LR_HALF)
+        if (lr::take_overflow()) overflowed.store(true);
+#endif
+      }
       gate.fetch_sub(1, std::memory_order_acq_rel);
     }
   }
@@ -112,6 +120,10 @@ CallerBinding::CallerBinding(const ThreadPool& pool) {
 CallerBinding::~CallerBinding() {
   if (bound_) sched_setaffinity(0, sizeof before_, &before_);
 }
+
+#if defined(LR_HALF)
+bool ThreadPool::take_overflow() { return state_->overflowed.exchange(false); }
+#endif
 
 int ThreadPool::threads() const { return static_cast<int>(state_->workers.size()) + 1; }
 

@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/half.h"
+
 namespace lr {
 
 class ThreadPool {
@@ -19,6 +21,10 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const;
+#if defined(LR_HALF)
+  // Whether arithmetic of the pool's own threads has overflowed since the last call.
+  bool take_overflow();
+#endif
   // The core for the caller; -1 for any.
   int caller_core() const { return caller_core_; }
 

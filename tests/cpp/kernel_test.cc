@@ -36,5 +36,10 @@ int main(int argc, char** argv) {
     test_tier(k);
     printf("%s: %d cases\n", k.tier, lr::test::totals.passed + lr::test::totals.failed - before.passed - before.failed);
   }
+#if defined(LR_HALF)
+  const lr::test::Totals before = lr::test::totals;
+  lr::test::test_half();
+  printf("float16: %d cases\n", lr::test::totals.passed + lr::test::totals.failed - before.passed - before.failed);
+#endif
   return lr::test::report();
 }

@@ -1,6 +1,7 @@
 // The tests of each group of kernels; kernel_test.cc calls them for every tier.
 #pragma once
 
+#include "kernels/half.h"
 #include "kernels/tiers.h"
 
 namespace lr::test {
@@ -17,6 +18,9 @@ inline bool flushes_denormals([[maybe_unused]] const Kernels& k) {
 void test_unary(const Kernels& k);
 void test_binary(const Kernels& k);
 void test_reduce(const Kernels& k);
+#if defined(LR_HALF)
+void test_half();  // where the CPU has it
+#endif
 
 // One for each of LR_OTHER_KERNELS: a kernel without a test does not link.
 #define LR_DECLARE(name, result, parameters) void test_##name(const Kernels& k);

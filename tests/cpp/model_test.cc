@@ -1,8 +1,10 @@
 // Runs a model through the C interface and compares with recorded answers.
 //
-//   model_test MODEL THREADS TOLERANCE INPUT... -- OUTPUT...
+//   model_test MODEL THREADS PRECISION TOLERANCE INPUT... -- OUTPUT...
 //
-// Inputs and outputs are files of raw values in the model's own order, types and layout. Floats may differ by
+// PRECISION: float32, or of a session that prefers float16: float16; overflow, when it begins so and finds that values
+// are too large; refused, when CPU or model do not suit it. With float16 the largest value is to be where it was
+// recorded. Inputs and outputs are files of raw values in the model's own order, types and layout. Floats may differ by
 // TOLERANCE times the largest magnitude of their output; everything else must be equal.
 #include <algorithm>
 #include <cmath>
@@ -34,10 +36,29 @@ Bytes read_file(const char* path) {
 
 bool succeeded(Case& test, lr_status status) { return test.expect(status == LR_OK, "%s", lr_last_error()); }
 
+struct Precision {
+  explicit Precision(const char* name)
+      : preferred(strcmp(name, "float32") != 0),
+        overflows(strcmp(name, "overflow") == 0),
+        half(overflows || strcmp(name, "float16") == 0) {}
+  bool preferred, overflows, half;
+};
+
 struct Recording {
+  Precision precision;
   std::vector<Bytes> inputs, outputs;
   double tolerance;
 };
+
+// Whether the session computes in what it should, after a run or before any.
+void check_precision([[maybe_unused]] Case& test, [[maybe_unused]] lr_session* session,
+                     [[maybe_unused]] const Precision& precision, [[maybe_unused]] bool has_run) {
+#if defined(__aarch64__)
+  const bool half = lr_session_uses_half(session) != 0;
+  test.expect(half == (precision.half && !(precision.overflows && has_run)), "%s in float16 %s",
+              half ? "computes" : "does not compute", has_run ? "after a run" : "at first");
+#endif
+}
 
 void check_floats(Case& test, size_t index, const float* actual, const float* expected, size_t count,
                   double tolerance) {
@@ -62,8 +83,13 @@ void check_output(Case& test, lr_session* session, size_t index, const Recording
     test.expect(memcmp(tensor.data, expected.data(), expected.size()) == 0, "output %zu differs", index);
     return;
   }
-  check_floats(test, index, static_cast<const float*>(tensor.data), reinterpret_cast<const float*>(expected.data()),
-               expected.size() / sizeof(float), recording.tolerance);
+  const auto* actual = static_cast<const float*>(tensor.data);
+  const auto* recorded = reinterpret_cast<const float*>(expected.data());
+  const size_t count = expected.size() / sizeof(float);
+  check_floats(test, index, actual, recorded, count, recording.tolerance);
+  if (!recording.precision.half || count == 0) return;
+  const auto largest = [count](const float* values) { return std::max_element(values, values + count) - values; };
+  test.expect(largest(actual) == largest(recorded), "output %zu: the largest value is another one", index);
 }
 
 // One run with the recorded inputs. `bits` receives all outputs, to see whether runs repeat exactly.
@@ -80,6 +106,7 @@ void run(Case& test, lr_session* session, const Recording& recording, Bytes& bit
     if (!succeeded(test, lr_session_set_input(session, i, input.data(), input.size()))) return;
   }
   if (!succeeded(test, lr_session_run(session))) return;
+  check_precision(test, session, recording.precision, true);
   for (size_t i = 0; i < recording.outputs.size(); ++i) {
     check_output(test, session, i, recording);
     lr_tensor tensor;
@@ -98,11 +125,13 @@ void test_model(const char* path, int threads, const Recording& recording) {
   lr_options options = {};
   options.struct_size = sizeof options;
   options.threads = threads;
+  options.half = recording.precision.preferred;
   lr_session* sessions[2] = {};
   Bytes bits[2];
   for (int i = 0; i < 2; ++i) {
     Case test("%s: session %d of a shared model, two runs on %s", path, i, lr_isa());
     if (!succeeded(test, lr_session_create(model, &options, &sessions[i]))) break;
+    check_precision(test, sessions[i], recording.precision, false);
     Bytes second;
     run(test, sessions[i], recording, bits[i]);
     run(test, sessions[i], recording, second);
@@ -117,14 +146,13 @@ void test_model(const char* path, int threads, const Recording& recording) {
 
 int main(int argc, char** argv) {
   lr::test::report_crashes();
-  if (argc < 5) {
-    puts("usage: model_test MODEL THREADS TOLERANCE INPUT... -- OUTPUT...");
+  if (argc < 6) {
+    puts("usage: model_test MODEL THREADS PRECISION TOLERANCE INPUT... -- OUTPUT...");
     return 2;
   }
-  Recording recording;
-  recording.tolerance = atof(argv[3]);
+  Recording recording = {Precision(argv[3]), {}, {}, atof(argv[4])};
   std::vector<Bytes>* side = &recording.inputs;
-  for (int i = 4; i < argc; ++i) {
+  for (int i = 5; i < argc; ++i) {
     if (strcmp(argv[i], "--") == 0) {
       side = &recording.outputs;
     } else {

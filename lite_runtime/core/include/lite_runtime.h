@@ -43,6 +43,7 @@ typedef struct lr_options {
   int32_t threads;       /* 0: number of cores the process may use */
   int32_t infer_only;    /* 1: infer shapes and stop; the session cannot run */
   int32_t affinity_mode; /* 0: no binding, 1: big cores first, 2: little cores first */
+  int32_t half;          /* 1: compute in float16 where the CPU does (64-bit ARM) and values allow */
   /* Explicit core list; overrides affinity_mode. One core per thread; the first is the caller's while it runs. */
   const int32_t* cores;
   size_t core_count;
@@ -95,6 +96,12 @@ LR_API lr_status lr_model_node(const lr_model* model, size_t index, lr_node* nod
 
 LR_API lr_status lr_session_create(lr_model* model, const lr_options* options, lr_session** session);
 LR_API void lr_session_free(lr_session* session);
+#if defined(__aarch64__)
+/* 1 if this CPU computes in float16 and the best tier is in use. */
+LR_API int lr_offers_half(void);
+/* 1 if the next run computes in float16: the session was asked to, CPU and model suit it, and no run has overflowed. */
+LR_API int lr_session_uses_half(const lr_session* session);
+#endif
 
 LR_API size_t lr_session_input_count(const lr_session* session);
 LR_API size_t lr_session_output_count(const lr_session* session);

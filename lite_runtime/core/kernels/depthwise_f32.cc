@@ -18,7 +18,7 @@ LR_INLINE size_t group_start(size_t c, size_t channels) { return c + kLanes <= c
 // that its weights stay in registers and each input is loaded once for all pixels. kGroups groups of channels, from
 // channel c on, share the pointers' loads.
 template <size_t kHeight, size_t kWidth, size_t kStride, size_t kPixels, size_t kGroups>
-LR_INLINE void window_channels(const DepthwiseF32& d, const float* const* x, const float* packed, size_t c, float* y) {
+LR_INLINE void window_channels(const Depthwise<real>& d, const real* const* x, const real* packed, size_t c, real* y) {
   constexpr size_t kGroup = (1 + kHeight * kWidth) * kLanes;
   vf acc[kPixels][kGroups];
   LR_UNROLL
@@ -37,7 +37,7 @@ LR_INLINE void window_channels(const DepthwiseF32& d, const float* const* x, con
     }
     LR_UNROLL
     for (size_t column = 0; column < (kPixels - 1) * kStride + kWidth; ++column) {
-      const float* from = x[column * kHeight + ky] + c;
+      const real* from = x[column * kHeight + ky] + c;
       LR_UNROLL
       for (size_t g = 0; g < kGroups; ++g) {
         const vf v = load(from + g * kLanes);
@@ -65,9 +65,9 @@ LR_INLINE void window_channels(const DepthwiseF32& d, const float* const* x, con
 }
 
 template <size_t kHeight, size_t kWidth, size_t kStride, size_t kPixels>
-static void window_pixels(const DepthwiseF32& d, const float* const* x, float* y) {
+static void window_pixels(const Depthwise<real>& d, const real* const* x, real* y) {
   constexpr size_t kGroup = (1 + kHeight * kWidth) * kLanes, kStep = kDepthwiseGroups * kLanes;
-  const float* packed = d.packed;
+  const real* packed = d.packed;
   size_t c = 0;
   if constexpr (kDepthwiseGroups > 1) {
     for (; c + kStep <= d.channels; c += kStep, packed += kDepthwiseGroups * kGroup) {
@@ -80,7 +80,7 @@ static void window_pixels(const DepthwiseF32& d, const float* const* x, float* y
 }
 
 template <size_t kHeight, size_t kWidth, size_t kStride>
-static void window_row(const DepthwiseF32& d) {
+static void window_row(const Depthwise<real>& d) {
   size_t i = 0;
   const auto run = [&](auto block, size_t pixels) {
     block(d, d.x + i * d.step, d.y + i * d.y_stride);
@@ -95,9 +95,9 @@ static void window_row(const DepthwiseF32& d) {
 
 // Any window.
 template <size_t kPixels>
-static void any_pixels(const DepthwiseF32& d, const float* const* x, float* y) {
+static void any_pixels(const Depthwise<real>& d, const real* const* x, real* y) {
   const vf lo = splat(d.lo), hi = splat(d.hi);
-  const float* packed = d.packed;
+  const real* packed = d.packed;
   for (size_t group = 0; group < d.channels; group += kLanes) {
     const size_t c = group_start(group, d.channels);
     vf acc[kPixels];
@@ -114,13 +114,13 @@ static void any_pixels(const DepthwiseF32& d, const float* const* x, float* y) {
   }
 }
 
-static void any_row(const DepthwiseF32& d) {
+static void any_row(const Depthwise<real>& d) {
   size_t i = 0;
   for (; i + 4 <= d.count; i += 4) any_pixels<4>(d, d.x + i * d.step, d.y + i * d.y_stride);
   for (; i < d.count; ++i) any_pixels<1>(d, d.x + i * d.step, d.y + i * d.y_stride);
 }
 
-static void few_channels(const DepthwiseF32& d) {
+static void few_channels(const Depthwise<real>& d) {
   const vf lo = splat(d.lo), hi = splat(d.hi);
   for (size_t i = 0; i < d.count; ++i) {
     vf acc = load(d.packed);
@@ -131,7 +131,7 @@ static void few_channels(const DepthwiseF32& d) {
   }
 }
 
-void depthwise_f32(const DepthwiseF32& d) {
+void LR_OF_TYPE(depthwise)(const Depthwise<real>& d) {
   if (d.channels < kLanes) return few_channels(d);
 #if !defined(LR_SMALL)
   if (d.taps == 9 && d.step == 3) return window_row<3, 3, 1>(d);

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "half.h"
 #include "tiers.h"
 
 #if defined(__x86_64__)
@@ -39,14 +40,14 @@ bool has_avx512_and(unsigned more) {
 bool has_avx512() { return has_avx512_and(0); }
 bool has_vnni() { return has_avx512_and(bit_AVX512VNNI | bit_AVX512VBMI); }
 #elif defined(__aarch64__)
-bool has_dotprod() {
+bool has_capability([[maybe_unused]] unsigned bit) {
 #if defined(__linux__)
-  const unsigned long asimddp = 1ul << 20;
-  return (getauxval(AT_HWCAP) & asimddp) != 0;
+  return (getauxval(AT_HWCAP) >> bit & 1) != 0;
 #else
   return false;
 #endif
 }
+bool has_dotprod() { return has_capability(20); }
 bool has_i8mm() {
 #if defined(__linux__)
   const unsigned long i8mm = 1ul << 13;
@@ -111,6 +112,21 @@ LR_TIERS(LR_DECLARE_TIER)
 #define LR_OF_TIERS(name, result, parameters) \
   result(*const* const name##_of_tiers[]) parameters = {LR_TIERS(LR_OF_TIER, name)};
 LR_OTHER_KERNELS(LR_OF_TIERS)
+#endif
+
+#if defined(LR_HALF)
+namespace fp16 {
+extern const HalfKernels table;
+}
+
+const HalfKernels* half_kernels() {
+  constexpr unsigned kHalfVectors = 10;
+  size_t count;
+  const Tier* best = tiers(&count);
+  while (!best->available) ++best;
+  static const bool offered = best->table == &kernels() && has_capability(kHalfVectors);
+  return offered ? &fp16::table : nullptr;
+}
 #endif
 
 }  // namespace lr

@@ -39,12 +39,13 @@ namespace lr {
 //   c[r][j] = clamp(bias[j] + sum over taps t, channels k of a[t * rows + r][k] * w[t][k][j], lo, hi)
 // A convolution passes one pointer per output pixel and filter tap (a pointer to zeros for padding), a
 // matrix product passes taps = 1.
-struct GemmF32 {
-  const float* const* a;  // taps x rows pointers, each to `k` floats
-  size_t rows;            // 1 .. gemm_mr
+template <class T>
+struct Gemm {
+  const T* const* a;  // taps x rows pointers, each to `k` values
+  size_t rows;        // 1 .. gemm_mr
   size_t taps, k, n;
-  const float* w;  // packed by pack_gemm_f32: per panel of gemm_nr columns: nr biases, taps*k*nr weights
-  float* c;        // row r at c + r * c_stride (in floats)
+  const T* w;  // packed by pack_gemm_f32: per panel of gemm_nr columns: nr biases, taps*k*nr weights
+  T* c;        // row r at c + r * c_stride (in values)
   size_t c_stride;
   float lo, hi;  // clamp; -inf, +inf for none
   // What will be read next, for the caches: after i of the taps * k steps of a panel, about ahead + i * ahead_step
@@ -52,6 +53,7 @@ struct GemmF32 {
   const char* ahead = nullptr;
   size_t ahead_step = 0;
 };
+using GemmF32 = Gemm<float>;
 
 // A panel of gemm_nr columns of weights kept as integers of 8 or 4 bits (pack_panel_q): for each block of values of k
 // gemm_nr scales and, with offsets, as many of these; then the integers, those of two values of k together: with 8 bits
@@ -69,14 +71,16 @@ struct PanelQ {
 // where x holds one pointer per output pixel and tap; consecutive pixels are `step` pointers apart, so
 // overlapping columns may share pointers. 3x3 and 5x5 windows of stride 1 and 2 are fastest with the taps in
 // column-major order and step = kernel height * stride.
-struct DepthwiseF32 {
-  const float* packed;  // bias and weights, by pack_depthwise_f32
-  const float* const* x;
+template <class T>
+struct Depthwise {
+  const T* packed;  // bias and weights, by pack_depthwise_f32
+  const T* const* x;
   size_t step, taps, channels, count;
-  float* y;  // pixel i at y + i * y_stride
+  T* y;  // pixel i at y + i * y_stride
   size_t y_stride;
   float lo, hi;
 };
+using DepthwiseF32 = Depthwise<float>;
 
 // Pooling over taps, same pointer scheme as DepthwiseF32. `scale` (average only) has one factor per pixel.
 struct PoolF32 {

@@ -99,6 +99,12 @@ LR_INLINE float half_to_float(uint16_t h) {
 }
 
 LR_INLINE uint16_t float_to_half(float x) {
+#if defined(__aarch64__)
+  const __fp16 nearest = static_cast<__fp16>(x);  // overflow is to leave its mark, see half.h
+  uint16_t half;
+  __builtin_memcpy(&half, &nearest, sizeof half);
+  return half;
+#else
   const uint32_t b = float_bits(x), magnitude = b & 0x7fffffff;
   const uint16_t sign = static_cast<uint16_t>(b >> 16 & 0x8000);
   if (magnitude > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00 | (magnitude >> 13 & 0x3ff));
@@ -110,6 +116,7 @@ LR_INLINE uint16_t float_to_half(float x) {
   }
   const uint32_t odd = magnitude >> 13 & 1;
   return static_cast<uint16_t>(sign | ((magnitude - (112u << 23) + 0xfff + odd) >> 13));
+#endif
 }
 
 void f16_to_f32(const uint16_t* x, float* y, size_t n) {

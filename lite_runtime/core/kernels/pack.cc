@@ -1,6 +1,8 @@
 // Packing of weights into the layouts the micro-kernels read.
 #include <cstring>
+#include <memory>
 
+#include "half.h"
 #include "tiers.h"
 
 namespace lr {
@@ -152,5 +154,54 @@ void pack_depthwise_i8(const int8_t* w, size_t tap_stride, size_t channel_stride
                        int8_t* packed) {
   pack_depthwise_i8(kernels(), w, tap_stride, channel_stride, taps, channels, packed);
 }
+
+#if defined(LR_HALF)
+
+namespace {
+
+// The kernels with the tiles of those on float16, for the functions above.
+Kernels half_tiles() {
+  Kernels tiles = kernels();
+  tiles.lanes = half_kernels()->lanes;
+  tiles.gemm_nr = half_kernels()->gemm_nr;
+  return tiles;
+}
+
+// Packed by pack(floats) first.
+template <class Pack>
+void pack_half(size_t bytes, half* packed, const Pack& pack) {
+  const size_t count = bytes / sizeof(half);
+  const std::unique_ptr<float[]> floats(new float[count]);
+  pack(floats.get());
+  kernels().f32_to_f16(floats.get(), packed, count);
+}
+
+}  // namespace
+
+size_t packed_gemm_f16_bytes(size_t taps, size_t k, size_t n) {
+  const size_t nr = half_kernels()->gemm_nr;
+  return (n + nr - 1) / nr * nr * (1 + taps * k) * sizeof(half);
+}
+
+void pack_gemm_f16(const float* w, size_t tap_stride, size_t k_stride, size_t n_stride, const float* bias, size_t taps,
+                   size_t k, size_t n, half* packed) {
+  pack_half(packed_gemm_f16_bytes(taps, k, n), packed, [&](float* floats) {
+    pack_gemm_f32(half_tiles(), w, tap_stride, k_stride, n_stride, bias, taps, k, n, floats);
+  });
+}
+
+size_t packed_depthwise_f16_bytes(size_t taps, size_t channels) {
+  const size_t lanes = half_kernels()->lanes;
+  return (channels + lanes - 1) / lanes * lanes * (1 + taps) * sizeof(half);
+}
+
+void pack_depthwise_f16(const float* w, size_t tap_stride, size_t channel_stride, const float* bias, size_t taps,
+                        size_t channels, half* packed) {
+  pack_half(packed_depthwise_f16_bytes(taps, channels), packed, [&](float* floats) {
+    pack_depthwise_f32(half_tiles(), w, tap_stride, channel_stride, bias, taps, channels, floats);
+  });
+}
+
+#endif
 
 }  // namespace lr

@@ -26,7 +26,7 @@ constexpr size_t kGemmRows = 14, kGemmVectors = 2;
 #elif defined(__AVX2__)
 constexpr size_t kGemmRows = 6, kGemmVectors = 2;
 #elif defined(__aarch64__)
-// gemm_f32_aarch64.cc, whose tile has 4 rows
+// gemm_aarch64.cc, whose tile has 4 rows
 #define LR_OWN_GEMM 1
 constexpr size_t kGemmRows = 16, kGemmVectors = 4;
 #else  // SSE2 and 32-bit NEON

@@ -59,6 +59,7 @@ class FusedActivation {
 
  private:
   friend class Epilogue;
+  friend class HalfEpilogue;
   bool is_identity() const;
   Activation function_;
   bool pending_ = false;  // not done by a clamp

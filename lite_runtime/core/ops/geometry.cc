@@ -157,5 +157,8 @@ void RowWalk::fill(const T* image, int64_t oy, int64_t ox, int64_t pixels, const
 
 template void RowWalk::fill(const float*, int64_t, int64_t, int64_t, const float*, const float**) const;
 template void RowWalk::fill(const int8_t*, int64_t, int64_t, int64_t, const int8_t*, const int8_t**) const;
+#if defined(LR_HALF)
+template void RowWalk::fill(const half*, int64_t, int64_t, int64_t, const half*, const half**) const;
+#endif
 
 }  // namespace lr

@@ -33,6 +33,15 @@
 #define LR_CONCAT_(a, b) a##b
 #define LR_CONCAT(a, b) LR_CONCAT_(a, b)
 #define LR_IS_SCALAR LR_CONCAT(LR_SCALAR_, LR_TIER)
+// LR_IS_HALF: the kernels of kernels/half.h, whose vectors are of float16. LR_OF_TYPE gives a kernel that both kinds
+// have its name.
+#define LR_HALF_fp16 1
+#define LR_IS_HALF LR_CONCAT(LR_HALF_, LR_TIER)
+#if LR_IS_HALF
+#define LR_OF_TYPE(name) name##_f16
+#else
+#define LR_OF_TYPE(name) name##_f32
+#endif
 
 #if LR_IS_SCALAR  // is to be small
 #define LR_UNROLL
@@ -42,7 +51,9 @@
 #define LR_UNROLL _Pragma("GCC unroll 32")
 #endif
 
-#if LR_IS_SCALAR
+#if LR_IS_HALF
+#include "half.h"
+#elif LR_IS_SCALAR
 #include "scalar.h"
 #elif defined(__AVX512F__)
 #include "avx512.h"
@@ -57,12 +68,22 @@
 namespace lr {
 namespace LR_TIER {
 
+// Has a computed here and not later. Without, clang reorders long unrolled code until its registers do not suffice.
+LR_INLINE void settle([[maybe_unused]] vf& a) {
+#if defined(__aarch64__) && !LR_IS_SCALAR
+  asm volatile("" : "+w"(a.v));
+#endif
+}
+// NaN stays NaN.
+LR_INLINE vf clamp(vf x, vf lo, vf hi) { return min(hi, max(lo, x)); }
+
+#if !LR_IS_HALF
+using real = float;
+
 LR_INLINE vf operator-(vf a) { return floats(bits(a) ^ splat_i(INT32_MIN)); }
 LR_INLINE vf& operator+=(vf& a, vf b) { return a = a + b; }
 LR_INLINE vf& operator*=(vf& a, vf b) { return a = a * b; }
 
-// NaN stays NaN.
-LR_INLINE vf clamp(vf x, vf lo, vf hi) { return min(hi, max(lo, x)); }
 LR_INLINE vi is_nan(vf x) { return (x == x) ^ splat_i(-1); }
 // NaN in either operand gives NaN.
 #if defined(LR_NAN_LIMITS)  // min and max do so
@@ -72,21 +93,16 @@ LR_INLINE vf min_nan(vf a, vf b) { return min(a, b); }
 LR_INLINE vf max_nan(vf a, vf b) { return select(is_nan(a), a, max(a, b)); }
 LR_INLINE vf min_nan(vf a, vf b) { return select(is_nan(a), a, min(a, b)); }
 #endif
-// Has a computed here and not later. Without, clang reorders long unrolled code until its registers do not suffice.
-LR_INLINE void settle([[maybe_unused]] vf& a) {
-#if defined(__aarch64__) && !LR_IS_SCALAR
-  asm volatile("" : "+w"(a.v));
-#endif
-}
 // |a| with the sign of b.
 LR_INLINE vf copysign(vf a, vf b) {
   const vi sign = splat_i(INT32_MIN);
   return floats((bits(a) & splat_i(INT32_MAX)) | (bits(b) & sign));
 }
+#endif
 
 // y[i] = f(x[i]) for i < n; y may equal x.
 template <class F>
-LR_INLINE void map(const float* x, float* y, size_t n, F f) {
+LR_INLINE void map(const real* x, real* y, size_t n, F f) {
   size_t i = 0;
   for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
     const vf a = f(load(x + i)), b = f(load(x + i + kLanes));
@@ -105,7 +121,7 @@ LR_INLINE void map(const float* x, float* y, size_t n, F f) {
 
 // z[i] = f(x[i], y[i]) for i < n; z may equal x or y.
 template <class F>
-LR_INLINE void map2(const float* x, const float* y, float* z, size_t n, F f) {
+LR_INLINE void map2(const real* x, const real* y, real* z, size_t n, F f) {
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) store(z + i, f(load(x + i), load(y + i)));
   if (i < n) store_part(z + i, f(load_part(x + i, n - i), load_part(y + i, n - i)), n - i);
