@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -126,14 +127,16 @@ def _torchvision(name: str) -> Callable[[], nn.Module]:
 
 
 def _torchvision_models() -> Any:
-    """torchvision without its compiled operators, so that any version goes with this PyTorch."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    if not hasattr(torch.ops.torchvision, "nms"):
+    """torchvision, made without its compiled operators where it is built for another PyTorch than this one."""
+    try:
+        import torchvision.models
+    except RuntimeError:  # its compiled operators were not loaded, and Python code describes them
+        for module in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[module]
+        _declared.append(torch.library.Library("torchvision", "FRAGMENT"))
         for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _declared.append(library)
-    import torchvision.models
-
+            _declared[0].define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision.models
     return torchvision.models
 
 
