@@ -1,5 +1,5 @@
 // Chains: operators whose large results only the next one reads are run together, a band of rows at a time, so that
-// what lies between them stays in the cache. The results are the same as without.
+// what lies between them stays in the cache. The results are the same as without. Only on one thread.
 #include <algorithm>
 #include <array>
 
@@ -41,6 +41,7 @@ size_t Frame::next_in_chain(size_t s, const std::vector<size_t>& reads) const {
 void Frame::find_chains() {
   const std::vector<size_t> reads = count_reads();
   for (size_t s = 0; s < steps_.size(); ++s) steps_[s].first = steps_[s].last = s;
+  if (session_.pool.threads() > 1) return;  // which would meet after every operator of every band
   for (size_t s = 0; s < steps_.size(); ++s) {
     if (!can_chain(steps_[s]) || steps_[s].node.out[0]->bytes() < kLargeBytes) continue;
     size_t last = s, length = 1;

@@ -38,9 +38,14 @@ struct ThreadPool::State {
   // The open region. Written only while the gate is closed and empty.
   Erased call = nullptr;
   const void* body = nullptr;
-  int64_t count = 0;
   int64_t chunk = 0;
-  std::atomic<int64_t> next{0};
+  // Every thread begins with a part of its own, the same part of every region: what it reads was often written by
+  // itself.
+  struct alignas(64) Part {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  std::vector<Part> parts;
 
   std::atomic<uint32_t> gate{kClosed};
   std::atomic<uint32_t> epoch{0};  // number of regions opened
@@ -52,11 +57,17 @@ struct ThreadPool::State {
   std::mutex mutex;
   std::condition_variable wake;
 
+  explicit State(int threads) : parts(static_cast<size_t>(threads)) {}
+
+  // Does the thread's own part, then what is left of the others'.
   void work(int thread) {
-    for (;;) {
-      const int64_t begin = next.fetch_add(chunk, std::memory_order_relaxed);
-      if (begin >= count) return;
-      call(body, begin, std::min(count, begin + chunk), thread);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      Part& part = parts[(static_cast<size_t>(thread) + i) % parts.size()];
+      for (;;) {
+        const int64_t begin = part.next.fetch_add(chunk, std::memory_order_relaxed);
+        if (begin >= part.end) break;
+        call(body, begin, std::min(part.end, begin + chunk), thread);
+      }
     }
   }
 
@@ -91,7 +102,7 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(int threads, std::vector<int> cores) : state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int threads, std::vector<int> cores) : state_(std::make_unique<State>(threads)) {
   State* state = state_.get();
   if (!cores.empty()) caller_core_ = cores[0];
   for (int thread = 1; thread < threads; ++thread) {
@@ -125,7 +136,7 @@ CallerBinding::~CallerBinding() {
 bool ThreadPool::take_overflow() { return state_->overflowed.exchange(false); }
 #endif
 
-int ThreadPool::threads() const { return static_cast<int>(state_->workers.size()) + 1; }
+int ThreadPool::threads() const { return static_cast<int>(state_->parts.size()); }
 
 void ThreadPool::run_erased(int64_t count, int64_t grain, Erased call, const void* body) {
   if (count <= 0) return;
@@ -135,14 +146,20 @@ void ThreadPool::run_erased(int64_t count, int64_t grain, Erased call, const voi
     call(body, 0, count, 0);
     return;
   }
-  // Four chunks a thread even out cores of different speed.
+  // At least sixteen chunks a thread, where there are as many, even out cores of different speed.
   State& state = *state_;
-  const int64_t shares = std::min<int64_t>(pieces, 4 * static_cast<int64_t>(threads()));
-  state.chunk = (pieces + shares - 1) / shares * grain;
+  const int64_t shares = std::min<int64_t>(pieces, 16 * static_cast<int64_t>(threads()));
+  state.chunk = pieces / shares * grain;
   state.call = call;
   state.body = body;
-  state.count = count;
-  state.next.store(0, std::memory_order_relaxed);
+  const int64_t chunks = (count + state.chunk - 1) / state.chunk;
+  int64_t begin = 0;
+  for (size_t i = 0; i < state.parts.size(); ++i) {
+    const int64_t end = chunks * static_cast<int64_t>(i + 1) / threads() * state.chunk;
+    state.parts[i].next.store(begin, std::memory_order_relaxed);
+    state.parts[i].end = std::min(count, end);
+    begin = end;
+  }
   state.gate.fetch_and(~kClosed, std::memory_order_release);
   state.epoch.fetch_add(1);
   if (state.sleepers.load() > 0) {
