@@ -5,7 +5,8 @@
 RUNNER is "module:Class" below ``benchmarks.runners``, MODEL a path without suffix. The worker first prints a line of
 JSON: seconds of import, load and first run, the largest difference to PyTorch's output as a part of its largest value,
 and peak memory in bytes. Then every line "N" on standard input runs the model N times and is answered by
-{"wall": [...], "cpu": [...]}: seconds of elapsed time and of CPU time of all threads, for each run.
+{"wall": [...], "cpu": [...]}: seconds of elapsed time and of CPU time of all threads, for each run. Linux adds up what
+other threads have used a few times a hundredth of a second only: of several threads, the mean of all N stands for each.
 With "count N" it only runs the model N times and stops. Each run is then followed by a call of getppid, by which the
 plugin that counts instructions (arm/count.c) knows where a run ends.
 """
@@ -54,7 +55,7 @@ def main(root: str, runner_name: str, path: str, examples: str, threads: str, *r
     hello["peak"] = peak_memory()
     say(answers, hello)
     if not rest:
-        serve(runner, answers)
+        serve(runner, answers, int(threads))
     os._exit(0)  # some engines crash when they are torn down
 
 
@@ -66,14 +67,17 @@ def count(runner: Any, runs: int) -> None:
         os.getppid()
 
 
-def serve(runner: Any, answers: int) -> None:
+def serve(runner: Any, answers: int, threads: int) -> None:
     for line in sys.stdin:
         wall, cpu = [], []
+        whole = time.process_time()
         for _ in range(int(line)):
             cpu_start, start = time.process_time(), time.perf_counter()
             runner.run()
             wall.append(time.perf_counter() - start)
             cpu.append(time.process_time() - cpu_start)
+        if threads > 1:
+            cpu = [(time.process_time() - whole) / len(cpu)] * len(cpu)
         say(answers, {"wall": wall, "cpu": cpu})
 
 
