@@ -1,6 +1,8 @@
 // The geometry of Conv2DFusion, for any element type.
 #pragma once
 
+#include <vector>
+
 #include "ops/gemm.h"
 #include "ops/geometry.h"
 
@@ -44,6 +46,21 @@ struct Convolution {
         std::fill_n(to + (left + inside) * channels, (width - left - inside) * channels, value);
       }
     });
+  }
+
+  // The weights [channel, tap] of a depthwise convolution as [tap, channel], the taps column by column: then
+  // neighbouring pixels share pointers (RowWalk), which the kernels make use of.
+  template <class T>
+  std::vector<T> taps_by_column(const T* w) const {
+    std::vector<T> columns;
+    columns.reserve(static_cast<size_t>(window.taps() * out_channels));
+    for (int64_t kx = 0; kx < window.kernel.w; ++kx) {
+      for (int64_t ky = 0; ky < window.kernel.h; ++ky) {
+        const T* tap = w + ky * window.kernel.w + kx;
+        for (int64_t c = 0; c < out_channels; ++c) columns.push_back(tap[c * window.taps()]);
+      }
+    }
+    return columns;
   }
 
   // As fill_pointers, for runs in the padded copy; `outside` is kernel.w pixels long.

@@ -93,21 +93,11 @@ void HalfConv2D::run_gemm(Node& node) const {
   });
 }
 
-// The taps column by column, as in ops/conv2d.cc.
 void HalfConv2D::pack_depthwise(const Node& node, half* packed) const {
   const float* w = node.in[1]->as<float>();
   const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
   const auto channels = static_cast<size_t>(conv_.window.channels), taps = static_cast<size_t>(conv_.window.taps());
-  const Pair& kernel = conv_.window.kernel;
-  std::vector<float> columns;  // [tap][channel]
-  columns.reserve(taps * channels);
-  for (int64_t kx = 0; kx < kernel.w; ++kx) {
-    for (int64_t ky = 0; ky < kernel.h; ++ky) {
-      const float* tap = w + ky * kernel.w + kx;
-      for (size_t c = 0; c < channels; ++c) columns.push_back(tap[c * taps]);
-    }
-  }
-  pack_depthwise_f16(columns.data(), channels, 1, bias, taps, channels, packed);
+  pack_depthwise_f16(conv_.taps_by_column(w).data(), channels, 1, bias, taps, channels, packed);
 }
 
 void HalfConv2D::run_depthwise(Node& node) const {

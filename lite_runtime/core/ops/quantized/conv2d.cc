@@ -137,20 +137,10 @@ class Conv2DInt8 : public Op {
                      [&](int8_t* packed) { pack_depthwise(node, packed); });
   }
 
-  // The taps column by column, as RowWalk orders the pointers.
   void pack_depthwise(const Node& node, int8_t* packed) const {
     const int8_t* w = node.in[1]->as<int8_t>();
     const auto channels = static_cast<size_t>(conv_.out_channels), taps = static_cast<size_t>(conv_.window.taps());
-    const Pair& kernel = conv_.window.kernel;
-    std::vector<int8_t> columns;  // [tap][channel]
-    columns.reserve(taps * channels);
-    for (int64_t kx = 0; kx < kernel.w; ++kx) {
-      for (int64_t ky = 0; ky < kernel.h; ++ky) {
-        const int8_t* tap = w + ky * kernel.w + kx;
-        for (size_t c = 0; c < channels; ++c) columns.push_back(tap[c * taps]);
-      }
-    }
-    pack_depthwise_i8(columns.data(), channels, 1, taps, channels, packed);
+    pack_depthwise_i8(conv_.taps_by_column(w).data(), channels, 1, taps, channels, packed);
   }
 
   void run_depthwise(Node& node) const {
