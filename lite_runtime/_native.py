@@ -130,6 +130,8 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         ctypes.c_int,
         (_Handle, ctypes.c_size_t, ctypes.c_size_t, ctypes.POINTER(_Quantization)),
     ),
+    "lr_offers_half": (ctypes.c_int, ()),
+    "lr_session_uses_half": (ctypes.c_int, (_Handle,)),
     "lr_session_run_observed": (ctypes.c_int, (_Handle, _NodeCallback, ctypes.c_void_p)),
     "lr_register_custom": (ctypes.c_int, (ctypes.c_char_p, _CustomFunction, _CustomFunction, ctypes.c_void_p)),
     "lr_custom_fail": (None, (ctypes.c_char_p,)),
@@ -166,17 +168,7 @@ def _open() -> ctypes.CDLL:
 
 
 _lib = _open()
-# Whether this CPU computes in float16. Only engines for 64-bit ARM have these functions.
-_HALF_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "lr_offers_half": (ctypes.c_int, ()),
-    "lr_session_uses_half": (ctypes.c_int, (_Handle,)),
-}
-OFFERS_HALF = False
-if hasattr(_lib, "lr_offers_half"):
-    for _name, (_result, _arguments) in _HALF_SIGNATURES.items():
-        _function = getattr(_lib, _name)
-        _function.restype, _function.argtypes = _result, _arguments
-    OFFERS_HALF = bool(_lib.lr_offers_half())
+OFFERS_HALF = bool(_lib.lr_offers_half())  # whether this CPU computes in float16
 _last_error = _lib.lr_last_error
 _session_output = _lib.lr_session_output
 _session_set_input = _lib.lr_session_set_input
@@ -426,8 +418,6 @@ class Session:
 
     def uses_half(self) -> bool:
         """Whether the next run computes in float16. No longer so when values of an earlier one were too large."""
-        if not OFFERS_HALF:
-            return False
         with self.lock:
             return bool(_lib.lr_session_uses_half(self._handle))
 

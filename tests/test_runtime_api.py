@@ -548,7 +548,7 @@ def test_bindings_follow_the_header() -> None:
         name: len([a for a in arguments.split(",") if a.strip() not in ("", "void")])
         for name, arguments in re.findall(r"^LR_API [^;]*?\b(lr_\w+)\(([^)]*)\);", header, re.MULTILINE | re.DOTALL)
     }
-    signatures = {**_native._SIGNATURES, **_native._HALF_SIGNATURES, **_profile._SIGNATURES}
+    signatures = {**_native._SIGNATURES, **_profile._SIGNATURES}
     assert declared == {name: len(arguments) for name, (_, arguments) in signatures.items()}
 
 

@@ -163,6 +163,9 @@ void lr_session_free(lr_session* session) { delete session; }
 #if defined(LR_HALF)
 int lr_offers_half(void) { return lr::half_kernels() != nullptr; }
 int lr_session_uses_half(const lr_session* session) { return session != nullptr && session->session.uses_half(); }
+#else
+int lr_offers_half(void) { return 0; }
+int lr_session_uses_half(const lr_session*) { return 0; }
 #endif
 
 size_t lr_session_input_count(const lr_session* session) {

@@ -96,12 +96,10 @@ LR_API lr_status lr_model_node(const lr_model* model, size_t index, lr_node* nod
 
 LR_API lr_status lr_session_create(lr_model* model, const lr_options* options, lr_session** session);
 LR_API void lr_session_free(lr_session* session);
-#if defined(__aarch64__)
 /* 1 if this CPU computes in float16 and the best tier is in use. */
 LR_API int lr_offers_half(void);
 /* 1 if the next run computes in float16: the session was asked to, CPU and model suit it, and no run has overflowed. */
 LR_API int lr_session_uses_half(const lr_session* session);
-#endif
 
 LR_API size_t lr_session_input_count(const lr_session* session);
 LR_API size_t lr_session_output_count(const lr_session* session);
