@@ -145,7 +145,8 @@ class TestQuantized:
         case = Case("dynamic", nodes, {"x": floats(4, 12)}, constants)
         path = case.save(tmp_path)
         _, session = converted(path)
-        assert_close(run(session, [case.inputs["x"]])[0], witness(path, case.inputs)[0], 1e-5)
+        # .ms rounds such activations to steps of its own (DynamicQuant), not to ONNX's.
+        assert_close(run(session, [case.inputs["x"]])[0], witness(path, case.inputs)[0], 1e-2)
 
     def test_quantised_operators(self, tmp_path: Path) -> None:
         u8 = lambda v: np.array(v, np.uint8)  # noqa: E731
