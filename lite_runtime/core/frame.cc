@@ -148,6 +148,7 @@ void Frame::plan(const std::vector<DType>& dtypes, const std::vector<Shape>& sha
 
 void Frame::reset(const std::vector<DType>& dtypes, const std::vector<Shape>& shapes) {
   arena_.reset();
+  arena_bytes_ = 0;
   const std::vector<TensorDef>& defs = session_.model->tensors();
   for (size_t i = 0; i < defs.size(); ++i) {
     if (local_index_[i] < 0) continue;
@@ -403,7 +404,9 @@ void Frame::prepare_and_lay_out() {
     if (step.node.scratch_bytes > 0) step.scratch_block = arena.add(step.node.scratch_bytes, step.first, step.last);
   }
 
-  arena_ = allocate_buffer(lay_out(arena.blocks));
+  const size_t bytes = lay_out(arena.blocks);
+  arena_ = allocate_buffer(bytes);
+  arena_bytes_ = bytes;
   const auto at = [&](int block) {
     return static_cast<char*>(arena_.get()) + arena.blocks[static_cast<size_t>(block)].offset;
   };

@@ -67,7 +67,7 @@ class Frame {
   bool shape_known(uint32_t file_index) const;
   // The input's memory, to be filled before run(); part of the plan.
   Tensor& input(size_t i) { return tensor(graph_->inputs[i]); }
-  size_t arena_bytes() const { return buffer_bytes(arena_); }
+  size_t arena_bytes() const { return arena_bytes_; }
   // Output i with storage that outlives the frame's next run.
   OwnedTensor take_output(size_t i);
 
@@ -140,6 +140,7 @@ class Frame {
   std::vector<Slot> slots_;
   std::vector<Step> steps_;
   Buffer arena_;
+  size_t arena_bytes_ = 0;
 #if defined(LR_HALF)
   bool half_ = false;
 #endif

@@ -192,12 +192,6 @@ static size_t memory_limit() {
   return wanted == 0 ? physical : std::min(wanted, physical);
 }
 
-// Frees a buffer, and remembers its size.
-struct Release {
-  size_t bytes;
-  void operator()(void* data) const { std::free(data); }
-};
-
 [[noreturn]] static void out_of_memory(size_t bytes) {
   fail(LR_ERROR_MEMORY, "%zu bytes of memory cannot be had", bytes);
 }
@@ -212,12 +206,7 @@ Buffer allocate_buffer(size_t bytes) {
   const size_t size = static_cast<size_t>(round_up(static_cast<int64_t>(bytes) + 1, kAlignment));
   void* data = nullptr;  // std::aligned_alloc needs Android 9
   if (posix_memalign(&data, kAlignment, size) != 0) out_of_memory(bytes);
-  return Buffer(data, Release{bytes});
-}
-
-size_t buffer_bytes(const Buffer& buffer) {
-  const Release* release = std::get_deleter<Release>(buffer);
-  return release == nullptr ? 0 : release->bytes;
+  return Buffer(data, std::free);
 }
 
 int quantized_axis(const NodeDef& node, size_t input, const TensorDef& weight) {
@@ -312,11 +301,12 @@ void Model::release_pages() const {
   madvise(static_cast<char*>(mapping_) - inside_page, mapping_size_ + inside_page, MADV_DONTNEED);
 }
 
-Buffer Model::packed(const std::string& key, const std::function<Buffer()>& make) {
+Buffer Model::packed(const std::string& key, size_t bytes, const std::function<Buffer()>& make) {
   std::lock_guard<std::mutex> lock(mutex_);
   Buffer& buffer = packed_[key];
   if (buffer == nullptr) {
     buffer = make();
+    packed_bytes_ += bytes;
     release_pages();  // one by one, so that the file and its packed copy are never in memory together
   }
   return buffer;
@@ -324,9 +314,7 @@ Buffer Model::packed(const std::string& key, const std::function<Buffer()>& make
 
 size_t Model::packed_bytes() {
   std::lock_guard<std::mutex> lock(mutex_);
-  size_t bytes = 0;
-  for (const auto& [key, buffer] : packed_) bytes += buffer_bytes(buffer);
-  return bytes;
+  return packed_bytes_;
 }
 
 size_t Model::constant_bytes() const {

@@ -62,9 +62,8 @@ struct GraphDef {
 
 // Memory for one packed weight, 64-byte aligned.
 using Buffer = std::shared_ptr<void>;
-Buffer allocate_buffer(size_t bytes);       // throws LR_ERROR_MEMORY
-void require_memory(size_t bytes);          // throws LR_ERROR_MEMORY when one allocation may not be as large
-size_t buffer_bytes(const Buffer& buffer);  // as asked for; 0 for null and for memory from elsewhere
+Buffer allocate_buffer(size_t bytes);  // throws LR_ERROR_MEMORY
+void require_memory(size_t bytes);     // throws LR_ERROR_MEMORY when one allocation may not be as large
 
 class Model {
  public:
@@ -82,9 +81,9 @@ class Model {
   // and what is comes back on its own.
   void release_pages() const;
 
-  // Returns the buffer stored under key, making it with `make` the first time: sessions share packed
+  // Returns the buffer stored under key, making its `bytes` with `make` the first time: sessions share packed
   // weights. The key names the node, the layout and everything the layout depends on.
-  Buffer packed(const std::string& key, const std::function<Buffer()>& make);
+  Buffer packed(const std::string& key, size_t bytes, const std::function<Buffer()>& make);
   size_t packed_bytes();          // of all buffers kept by packed()
   size_t constant_bytes() const;  // of all constants, as operators see them
 
@@ -100,6 +99,7 @@ class Model {
   std::vector<GraphDef> graphs_;
   std::mutex mutex_;
   std::map<std::string, Buffer> packed_;
+  size_t packed_bytes_ = 0;
 };
 
 // Maps a file read-only. Throws LR_ERROR_FILE.

@@ -149,8 +149,8 @@ void Node::set_out(size_t i, DType dtype, const Shape& shape) const {
   shape.count();  // refuses unknown and absurd sizes
 }
 
-Buffer Node::packed(const std::string& layout, const std::function<Buffer()>& make) const {
-  return model->packed(std::to_string(def - model->nodes().data()) + ":" + layout, make);
+Buffer Node::packed(const std::string& layout, size_t bytes, const std::function<Buffer()>& make) const {
+  return model->packed(std::to_string(def - model->nodes().data()) + ":" + layout, bytes, make);
 }
 
 }  // namespace lr

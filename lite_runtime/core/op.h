@@ -90,7 +90,7 @@ struct Node {
   void set_out(size_t i, DType dtype, const Shape& shape) const;
   void need_scratch(size_t bytes) { scratch_bytes = bytes; }
   // Weights packed once per model; `layout` must name everything the bytes depend on.
-  Buffer packed(const std::string& layout, const std::function<Buffer()>& make) const;
+  Buffer packed(const std::string& layout, size_t bytes, const std::function<Buffer()>& make) const;
 };
 
 struct Elementwise;  // see ops/activation.h

@@ -57,7 +57,7 @@ class Packed {
       pack(static_cast<T*>(buffer.get()));
       return buffer;
     };
-    buffer_ = constant ? node.packed(layout, make) : make();
+    buffer_ = constant ? node.packed(layout, bytes, make) : make();
   }
 
   bool ready() const { return buffer_ != nullptr; }

@@ -32,8 +32,9 @@ void StoredProduct::prepare(Node& node, int64_t rows, const StoredMatrix& matrix
   const int64_t panels = div_up(n_, nr);
   panel_bytes_ =
       panel_q_bytes(static_cast<size_t>(k_), static_cast<size_t>(block_), bits_, offsets_, kernels().gemm_nr);
-  weights_ = node.packed("panels of integers", [&] {
-    Buffer buffer = allocate_buffer(static_cast<size_t>(panels) * panel_bytes_);
+  const size_t bytes = static_cast<size_t>(panels) * panel_bytes_;
+  weights_ = node.packed("panels of integers", bytes, [&] {
+    Buffer buffer = allocate_buffer(bytes);
     auto* packed = static_cast<uint8_t*>(buffer.get());
     for (int64_t i = 0; i < panels; ++i) pack(matrix, i * nr, packed + static_cast<size_t>(i) * panel_bytes_);
     return buffer;
