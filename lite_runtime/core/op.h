@@ -87,6 +87,19 @@ struct Node {
   [[noreturn]] void unsupported(const char* format, ...) const __attribute__((format(printf, 2, 3)));
   [[noreturn]] void invalid(const char* format, ...) const __attribute__((format(printf, 2, 3)));
 
+  // Makes this `node` as an operator beneath it sees it: with the `tensor` of each operand in place of the node's own.
+  template <class Operands>
+  void stand_for(const Node& node, Operands& inputs, Operands& outputs) {
+    def = node.def;
+    model = node.model;
+    pool = node.pool;
+    running = node.running;
+    in.clear();
+    out.clear();
+    for (auto& operand : inputs) in.push_back(&operand.tensor);
+    for (auto& operand : outputs) out.push_back(&operand.tensor);
+  }
+
   void set_out(size_t i, DType dtype, const Shape& shape) const;
   void need_scratch(size_t bytes) { scratch_bytes = bytes; }
   // Weights packed once per model; `layout` must name everything the bytes depend on.

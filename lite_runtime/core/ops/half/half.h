@@ -57,7 +57,6 @@ class HalfStep : public Op {
     bool converted = false;  // float32 in place of float16
     size_t offset = 0;       // in the scratch memory, when converted
   };
-  void bind(const Node& node);
 
   std::unique_ptr<Op> op_;
   bool narrows_;

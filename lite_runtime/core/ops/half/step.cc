@@ -59,17 +59,6 @@ bool has_dtype(const std::vector<Tensor*>& tensors, DType dtype) {
 
 }  // namespace
 
-void HalfStep::bind(const Node& node) {
-  inner_.def = node.def;
-  inner_.model = node.model;
-  inner_.pool = node.pool;
-  inner_.running = node.running;
-  inner_.in.clear();
-  inner_.out.clear();
-  for (Operand& operand : in_) inner_.in.push_back(&operand.tensor);
-  for (Operand& operand : out_) inner_.out.push_back(&operand.tensor);
-}
-
 void HalfStep::infer(Node& node) {
   const int primitive = node.def->primitive;
   const bool has_half = has_dtype(node.in, DType::kFloat16);
@@ -88,7 +77,7 @@ void HalfStep::infer(Node& node) {
     if (in_[i].converted) in_[i].tensor.dtype = DType::kFloat32;
   }
   for (size_t i = 0; i < out_.size(); ++i) out_[i].tensor.def = node.out[i]->def;
-  bind(node);
+  inner_.stand_for(node, in_, out_);
   op_->infer(inner_);
   way_ = narrows_ && accepts(inner_) ? Way::kHalf : Way::kThroughFloat;
   const bool narrows = way_ == Way::kHalf || (narrows_ && contains(kNarrowing, primitive));
@@ -120,7 +109,7 @@ void HalfStep::prepare(Node& node) {
     prepare_half(node);
   } else {
     for (size_t i = 0; i < in_.size(); ++i) in_[i].tensor.data = in_[i].converted ? nullptr : node.in[i]->data;
-    bind(node);
+    inner_.stand_for(node, in_, out_);
     op_->prepare(inner_);
     inner_scratch_ = workspace_.add(inner_.scratch_bytes);
     for (auto* side : {&in_, &out_}) {

@@ -54,17 +54,6 @@ void ThroughFloat::view(const Node& node, Operand& operand, const Tensor& tensor
   operand.tensor.known = false;
 }
 
-void ThroughFloat::bind(const Node& node) {
-  inner_.def = node.def;
-  inner_.model = node.model;
-  inner_.pool = node.pool;
-  inner_.running = node.running;
-  inner_.in.clear();
-  inner_.out.clear();
-  for (Operand& operand : in_) inner_.in.push_back(&operand.tensor);
-  for (Operand& operand : out_) inner_.out.push_back(&operand.tensor);
-}
-
 void ThroughFloat::infer(Node& node) {
   if (op_ == nullptr) op_ = find_op(node.def->primitive)();
   in_.assign(node.inputs(), Operand());
@@ -80,7 +69,7 @@ void ThroughFloat::infer(Node& node) {
     in_[i].tensor.known = true;
   }
   for (size_t i = 0; i < out_.size(); ++i) out_[i].tensor.def = node.out[i]->def;
-  bind(node);
+  inner_.stand_for(node, in_, out_);
   op_->infer(inner_);
   for (size_t i = 0; i < out_.size(); ++i) {
     Tensor& result = out_[i].tensor;
@@ -92,7 +81,7 @@ void ThroughFloat::infer(Node& node) {
 }
 
 void ThroughFloat::prepare(Node& node) {
-  bind(node);
+  inner_.stand_for(node, in_, out_);
   op_->prepare(inner_);
   Workspace workspace;
   inner_scratch_ = workspace.add(inner_.scratch_bytes);

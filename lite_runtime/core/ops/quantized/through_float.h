@@ -33,9 +33,6 @@ class ThroughFloat : public Op {
   Node inner_;
   std::vector<Operand> in_, out_;
   size_t inner_scratch_ = 0;
-
- private:
-  void bind(const Node& node);
 };
 
 }  // namespace lr
