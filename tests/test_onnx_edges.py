@@ -68,11 +68,17 @@ def test_flattening_an_open_length_that_is_cropped_to_nothing(axis: int, tmp_pat
         assert_close(actual, expected, 0)
 
 
-@pytest.mark.parametrize("pads", [[2, -2], [-2, 2], [5, 4], [-1, -1], [7, -1]])
+ROWS_PADDED = ([2, -2], [-2, 2], [5, 4], [-1, -1], [7, -1])
+
+
+@pytest.mark.parametrize(
+    ("mode", "pads"),
+    [*(("wrap", pads) for pads in ROWS_PADDED), *(("constant", pads) for pads in (*ROWS_PADDED, [-5, 4], [4, -5]))],
+)
 @pytest.mark.parametrize("dynamic", [{}, {"x": (0,)}], ids=["known", "open"])
-def test_wrapping_more_than_there_is(pads: list[int], dynamic: dict[str, tuple[int, ...]], tmp_path: Path) -> None:
-    """Cropped to one row, that row is repeated."""
-    case = single("Pad", floats(3, 2), np.array([pads[0], 0, pads[1], 0]), opset=19, mode="wrap")
+def test_padding_and_cropping(mode: str, pads: list[int], dynamic: dict[str, tuple[int, ...]], tmp_path: Path) -> None:
+    """Wrapped around a single row, or cropped beyond what there was, into what the other end adds."""
+    case = single("Pad", floats(3, 2), np.array([pads[0], 0, pads[1], 0]), opset=19, mode=mode)
     case.dynamic = dynamic
     path = case.save(tmp_path)
     _, session = converted(path)

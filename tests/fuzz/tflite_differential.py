@@ -149,6 +149,9 @@ def judge(op: str, seed: int, dtype: Any, folder: Path) -> Verdict:
         case, expected = answers(make(op, seed, dtype))
     except MisfitError:
         return Verdict(op, kind, seed, NO_WITNESS)
+    if op == "SELECT_V2" and expected[0].size == 1:  # LiteRT makes a scalar of a single element
+        operands = [x.array if isinstance(x, Const) else x for x in case.operands]
+        expected = [expected[0].reshape(np.broadcast_shapes(*(x.shape for x in operands)))]
     if op in _WINDOWS and not expected[0].size:  # a window that does not fit
         return Verdict(op, kind, seed, NO_WITNESS)
     data = build(case, [y.shape for y in expected])

@@ -34,12 +34,15 @@ def pad(
 def _known(b: Builder, x: Value, table: list[list[int]], value: MaybeValue, mode: str) -> Value:
     """x with ``table[axis] = [before, after]`` elements more; negative counts crop."""
     lengths = [-1] * len(table) if x.shape is None else x.shape
-    if any(0 <= length < max(0, -before) + max(0, -after) for length, (before, after) in zip(lengths, table)):
+    if any(0 <= length < _least_length(row, mode) for length, row in zip(lengths, table)):
         raise b.refuse(f"it crops more than there is of shape {list(lengths)}.", attribute="pads")
     if any(min(row) < 0 for row in table):
+        added = [[max(0, n) for n in row] for row in table]
+        if mode == "constant":  # filling first, as one end may crop what the other has filled
+            return _crop(b, _known(b, x, added, value, mode), table)
         x = _crop(b, x, table)
         lengths = [n if n < 0 else n + min(0, before) + min(0, after) for n, (before, after) in zip(lengths, table)]
-        table = [[max(0, n) for n in row] for row in table]
+        table = added
     if not any(map(any, table)):
         return x
     if mode in _MODES:
@@ -57,6 +60,12 @@ def _known(b: Builder, x: Value, table: list[list[int]], value: MaybeValue, mode
             places = np.arange(-before, lengths[axis] + after) % lengths[axis]
             x = b.gather(x, places.astype(np.int32), axis)
     return x
+
+
+def _least_length(row: list[int], mode: str) -> int:
+    """The least length that a row of the table, ``[before, after]``, can be applied to."""
+    before, after = row
+    return max(0, -before - after) if mode == "constant" else max(0, -before) + max(0, -after)
 
 
 def _native(b: Builder, x: Value, table: Value, value: MaybeValue, mode: str) -> Value:
