@@ -3,71 +3,33 @@
 #include <cmath>
 
 #include "ops/activation.h"
-#include "ops/channelwise.h"
-#include "ops/workspace.h"
+#include "ops/along_axes.h"
 
 namespace lr {
 
 namespace {
 
-// Elements worth a thread.
-constexpr int64_t kGrain = 8192;
-// Along other than trailing axes, this many neighbouring columns are computed together.
-constexpr int64_t kColumns = 256;
-
 // y = x / norm(x) over neighbouring axes.
-class NormalizeAlongAxes : public Op {
- public:
-  void prepare(Node& node) override {
-    node.need_scratch(view_.inner == 1 ? 0 : static_cast<size_t>(node.pool->threads()) * sizeof(Columns));
-  }
-
-  void run(Node& node) override {
-    if (node.out[0]->count() == 0) return;
-    const float* x = node.in[0]->as<float>();
-    float* y = node.out[0]->as<float>();
-    const int64_t length = view_.channels, blocks = div_up(view_.inner, kColumns);
-    const int64_t grain = std::max<int64_t>(1, kGrain / (length * std::min(view_.inner, kColumns)));
-    node.pool->run(view_.outer * blocks, grain, [&](int64_t begin, int64_t end, int thread) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t first = i % blocks * kColumns, at = i / blocks * length * view_.inner + first;
-        if (view_.inner == 1) {
-          row(x + at, y + at);
-        } else {
-          const auto n = static_cast<size_t>(std::min(kColumns, view_.inner - first));
-          columns(x + at, y + at, n, static_cast<Columns*>(node.scratch)[thread]);
-        }
-      }
-    });
-  }
-
-  int overwrites() const override { return 0; }
-
+class NormalizeAlongAxes : public AlongAxes {
  protected:
-  ChannelView view_;
   bool absolute_ = false;  // the sum of absolute values instead of the root of the sum of squares
   float epsilon_ = 0;      // least value of the sum of squares
   FusedActivation activation_;
 
  private:
-  struct Columns {
-    float sum[kColumns], value[kColumns];
-  };
-
   float factor(float sum) const {
     if (sum != sum) return sum;
     const float norm = absolute_ ? sum : std::sqrt(std::max(sum, epsilon_));
     return norm > 0 ? 1 / norm : 0.f;
   }
 
-  void row(const float* x, float* y) const {
+  void row(const float* x, float* y, size_t n) const override {
     const Kernels& k = kernels();
-    const auto n = static_cast<size_t>(view_.channels);
     k.unary.affine(x, y, n, factor((absolute_ ? k.reduce.sum_abs : k.reduce.sum_square)(x, n)), 0.f);
     activation_.apply(y, n);
   }
 
-  void columns(const float* x, float* y, size_t n, Columns& c) const {
+  void columns(const float* x, float* y, size_t n, Columns& c) const override {
     const Kernels& k = kernels();
     const int64_t end = view_.channels * view_.inner;
     std::fill(c.sum, c.sum + n, 0.f);
@@ -156,6 +118,7 @@ class LocalResponseNorm : public Op {
     const auto* attr = node.attr<schema::LRN>();
     const Kernels& k = kernels();
     const auto n = static_cast<size_t>(channels_);
+    constexpr int64_t kGrain = 8192;  // elements worth a thread
     const int64_t grain = std::max<int64_t>(1, kGrain / (channels_ * (radius_ + 2)));
     node.pool->run(node.in[0]->count() / channels_, grain, [&](int64_t begin, int64_t end, int thread) {
       float* squares = Workspace::at<float>(node, 0) + thread * channels_;
