@@ -14,13 +14,6 @@ namespace LR_TIER {
 template <size_t kRows, size_t kVectors = kGemmI8Vectors>
 using Sums = vi[kRows][kVectors];
 
-// The last one to three values of k, then zeros.
-[[maybe_unused]] LR_INLINE int32_t last_quad(const int8_t* x, size_t n) {
-  uint32_t bytes = 0;
-  for (size_t b = 0; b < n; ++b) bytes |= static_cast<uint32_t>(static_cast<uint8_t>(x[b])) << (8 * b);
-  return static_cast<int32_t>(bytes);
-}
-
 #if LR_BLOCKS
 
 // The sums of two rows and two columns lie together: of the rows 2p and 2p + 1 those of the first two columns in
@@ -111,6 +104,13 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
 
 #elif defined(__ARM_FEATURE_DOTPROD)
 
+// The last one to three values of k, then zeros.
+LR_INLINE int32_t last_quad(const int8_t* x, size_t n) {
+  uint32_t bytes = 0;
+  for (size_t b = 0; b < n; ++b) bytes |= static_cast<uint32_t>(static_cast<uint8_t>(x[b])) << (8 * b);
+  return static_cast<int32_t>(bytes);
+}
+
 LR_INLINE int8x16_t load_quads(const int8_t* p) { return vld1q_s8(p); }
 
 template <int kLane, size_t kRows, size_t kVectors>
@@ -173,36 +173,50 @@ LR_INLINE const int8_t* add_tap(Sums<kRows, kVectors>& acc, const int8_t* const 
 
 #elif defined(__AVX512VNNI__)
 
-// Four values of k; those of row r are x(r).
-template <size_t kRows, class Quad>
-LR_INLINE void add_quad(Sums<kRows>& acc, const Quad& x, const int8_t* w) {
+constexpr size_t kStrip = 256;  // values of k made unsigned at a time
+
+// Of every row n <= kStrip values plus 128, to whole vectors.
+template <size_t kRows>
+LR_INLINE void make_unsigned(const int8_t* const (&a)[kRows], size_t start, size_t n, uint8_t (&x)[kRows][kStrip]) {
   const __m512i shift = _mm512_set1_epi8(-128);
-  __m512i b[kGemmI8Vectors];
-  LR_UNROLL
-  for (size_t j = 0; j < kGemmI8Vectors; ++j) b[j] = _mm512_loadu_si512(w + 4 * kLanes * j);
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    LR_UNROLL
+    for (size_t r = 0; r < kRows; ++r) {
+      _mm512_storeu_si512(x[r] + i, _mm512_xor_si512(shift, _mm512_loadu_si512(a[r] + start + i)));
+    }
+  }
+  if (i == n) return;
+  const __mmask64 rest = ~__mmask64{0} >> (64 - (n - i));
   LR_UNROLL
   for (size_t r = 0; r < kRows; ++r) {
-    const __m512i v = _mm512_xor_si512(shift, _mm512_set1_epi32(x(r)));
-    LR_UNROLL
-    for (size_t j = 0; j < kGemmI8Vectors; ++j) {
-      // Not the intrinsic, of whose operands GCC makes copies that do not fit the registers.
-      __asm__("vpdpbusd %2, %1, %0" : "+v"(acc[r][j].v) : "v"(v), "v"(b[j]));
-    }
+    _mm512_storeu_si512(x[r] + i, _mm512_xor_si512(shift, _mm512_maskz_loadu_epi8(rest, a[r] + start + i)));
   }
 }
 
-template <bool kNarrow, size_t kRows>
-LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
-  constexpr size_t kStep = 4 * kGemmI8Columns;
-  size_t i = 0;
-  for (; i + 4 <= k; i += 4, w += kStep) {
-    add_quad<kRows>(
-        acc, [&](size_t r) { return read_32(a[r] + i); }, w);
+template <bool kNarrow, size_t kRows, size_t kVectors>
+LR_INLINE const int8_t* add_tap(Sums<kRows, kVectors>& acc, const int8_t* const (&a)[kRows], size_t k,
+                                const int8_t* w) {
+  uint8_t x[kRows][kStrip];
+  for (size_t start = 0; start < k; start += kStrip) {
+    const size_t n = k - start < kStrip ? k - start : kStrip;
+    make_unsigned(a, start, n, x);
+    for (size_t i = 0; i < n; i += 4, w += 4 * kGemmI8Columns) {
+      __m512i b[kVectors];
+      LR_UNROLL
+      for (size_t j = 0; j < kVectors; ++j) b[j] = _mm512_loadu_si512(w + 4 * kLanes * j);
+      LR_UNROLL
+      for (size_t r = 0; r < kRows; ++r) {
+        const __m512i v = _mm512_set1_epi32(read_32(x[r] + i));
+        LR_UNROLL
+        for (size_t j = 0; j < kVectors; ++j) {
+          // Not the intrinsic, of whose operands GCC makes copies that do not fit the registers.
+          __asm__("vpdpbusd %2, %1, %0" : "+v"(acc[r][j].v) : "v"(v), "v"(b[j]));
+        }
+      }
+    }
   }
-  if (i == k) return w;
-  add_quad<kRows>(
-      acc, [&](size_t r) { return last_quad(a[r] + i, k - i); }, w);
-  return w + kStep;
+  return w;
 }
 
 #else
@@ -375,12 +389,14 @@ LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, si
   for (size_t j = 0; j < kVectors; ++j) {
     vi start = output.start(column + j * kLanes);
 #if defined(__AVX512VNNI__)
-    start = start + vi{_mm512_loadu_si512(w)};
-    w += sizeof start;
+    start = start + vi{_mm512_loadu_si512(w + j * sizeof start)};
 #endif
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) acc[r][j] = start;
   }
+#if defined(__AVX512VNNI__)
+  w += kGemmI8Columns * sizeof(int32_t);
+#endif
 #if LR_BLOCKS
   to_blocks<kRows>(acc);
 #endif
@@ -414,6 +430,12 @@ static void i8_rows(const Gemm& g) {
       i8_panel<kNarrow, kRows / 2, true>(g, output, w, j);
       i8_panel<kNarrow, kRows / 2, kWhole>(g, output, w, j, kRows / 2);
     } else {
+#if defined(__AVX512VNNI__)
+      if (g.n - j <= kLanes) {
+        i8_panel<kNarrow, kRows, kWhole, 1>(g, output, w, j);
+        continue;
+      }
+#endif
       i8_panel<kNarrow, kRows, kWhole>(g, output, w, j);
     }
   }
@@ -422,7 +444,7 @@ static void i8_rows(const Gemm& g) {
 template <bool kNarrow, class Output, class Gemm>
 LR_INLINE void i8_product(const Gemm& g) {
 #if !defined(LR_SMALL)
-#if defined(LR_FOUR_TOGETHER)  // what can be left out counts there
+#if defined(__aarch64__) && !LR_IS_SCALAR  // what can be left out counts there
   if (g.rows == kGemmI8Rows) return i8_rows<kNarrow, kGemmI8Rows, Output, true>(g);
 #endif
   if constexpr (kGemmI8Rows > 10) {

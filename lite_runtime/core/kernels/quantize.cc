@@ -110,6 +110,11 @@ void look_up_u8(const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table) {
 #if defined(LR_FOUR_TOGETHER)
 constexpr size_t kVectors = 4;
 LR_INLINE void store_block(int8_t* y, const vf (&x)[kVectors], const Limits& limits) { store_four(y, x, limits); }
+#else
+constexpr size_t kVectors = kTogether;
+LR_INLINE void store_block(int8_t* y, const vf (&x)[kVectors], const Limits& limits) { store_together(y, x, limits); }
+#endif
+#if defined(LR_FOUR_TOGETHER) && defined(__aarch64__)
 LR_INLINE void load_less(const int8_t* x, int32_t zero, vf (&y)[kVectors]) {
   const int8x16_t bytes = vld1q_s8(x);
   const int8x8_t z = vdup_n_s8(static_cast<int8_t>(zero));
@@ -120,8 +125,6 @@ LR_INLINE void load_less(const int8_t* x, int32_t zero, vf (&y)[kVectors]) {
   y[3] = to_float({vmovl_high_s16(high)});
 }
 #else
-constexpr size_t kVectors = kTogether;
-LR_INLINE void store_block(int8_t* y, const vf (&x)[kVectors], const Limits& limits) { store_together(y, x, limits); }
 LR_INLINE void load_less(const int8_t* x, int32_t zero, vf (&y)[kVectors]) {
   LR_UNROLL
   for (size_t j = 0; j < kVectors; ++j) y[j] = to_float(load_i8(x + j * kLanes) - splat_i(zero));
@@ -132,7 +135,7 @@ constexpr size_t kBlock = kVectors * kLanes;
 void quantize_i8(const float* x, int8_t* y, size_t n, float scale, int32_t zero) {
   const vf divisor = splat(scale), nothing = splat(0.f);
   size_t done = 0;
-#if defined(LR_FOUR_TOGETHER)  // whose conversion makes 0 of not-a-number
+#if defined(LR_FOUR_TOGETHER) && defined(__aarch64__)  // whose conversion makes 0 of not-a-number
   const Limits limits(zero, -128, 127);
   for (; zero == static_cast<int8_t>(zero) && done + kBlock <= n; done += kBlock) {
     vf v[kVectors];

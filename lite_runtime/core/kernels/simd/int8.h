@@ -97,16 +97,41 @@ LR_INLINE void store_i8(int8_t* p, vi a) { _mm_storeu_si128(reinterpret_cast<__m
 
 struct Limits {
   vf lo, hi;
-  __m512i zero;
+  __m512i zero, zero_words, lo_bytes;
   LR_MEMBER Limits(int32_t zero_, int32_t lo_, int32_t hi_)
       : lo(splat(static_cast<float>(lo_ - zero_))),
         hi(splat(static_cast<float>(hi_ - zero_))),
-        zero(_mm512_set1_epi32(zero_)) {}
+        zero(_mm512_set1_epi32(zero_)),
+        zero_words(_mm512_set1_epi16(static_cast<int16_t>(zero_))),
+        lo_bytes(_mm512_set1_epi8(static_cast<int8_t>(lo_))) {}
 };
 constexpr size_t kTogether = 1;
 LR_INLINE void store_together(int8_t* p, const vf* x, const Limits& limits) {
   const __m512i y = _mm512_cvtps_epi32(min(limits.hi, max(limits.lo, x[0])).v);
   store_i8(p, {_mm512_add_epi32(y, limits.zero)});
+}
+
+#define LR_FOUR_TOGETHER 1
+// Only the upper limit is one of the floats: the saturation of words and bytes does the rest.
+LR_INLINE __m512i narrow_four(const vf* x, const Limits& limits) {
+  __m512i words[2];
+  LR_UNROLL
+  for (size_t i = 0; i < 2; ++i) {
+    const __m512i first = _mm512_cvtps_epi32(min(limits.hi, x[2 * i]).v);
+    const __m512i second = _mm512_cvtps_epi32(min(limits.hi, x[2 * i + 1]).v);
+    words[i] = _mm512_adds_epi16(_mm512_packs_epi32(first, second), limits.zero_words);
+  }
+  const __m512i bytes = _mm512_max_epi8(_mm512_packs_epi16(words[0], words[1]), limits.lo_bytes);
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(order, bytes);
+}
+LR_INLINE void store_four(int8_t* p, const vf* x, const Limits& limits) {
+  _mm512_storeu_si512(p, narrow_four(x, limits));
+}
+LR_INLINE void store_four(int8_t* p, int8_t* q, const vf* x, const Limits& limits) {
+  const __m512i y = narrow_four(x, limits);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_castsi512_si256(y));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm512_extracti64x4_epi64(y, 1));
 }
 
 #elif defined(__AVX2__)
@@ -280,6 +305,13 @@ LR_INLINE void store_four(int8_t* p, int8_t* q, const vf* x, const Limits& limit
 // leave their registers.
 template <size_t kMax>
 LR_INLINE void copy_part(int8_t* to, const int8_t* from, size_t n) {
+#if defined(__AVX512BW__) && !LR_IS_SCALAR
+  if constexpr (kMax == 64) return _mm512_mask_storeu_epi8(to, (uint64_t{1} << n) - 1, _mm512_loadu_si512(from));
+  if constexpr (kMax == 32) {
+    const auto mask = static_cast<__mmask32>((uint64_t{1} << n) - 1);
+    return _mm256_mask_storeu_epi8(to, mask, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  }
+#endif
   if constexpr (kMax > 1) {
     constexpr size_t kHalf = kMax / 2;
     const bool half = (n & kHalf) != 0;
