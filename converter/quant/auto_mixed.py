@@ -34,6 +34,8 @@ Accuracy = Callable[[Run], float]
 Tell = Callable[[str, int, int], None]
 
 _SAMPLES = 8
+# A layer's own error only ranks it: whether a mixture is within the budget is measured on all of them.
+_SENSITIVITY_SAMPLES = 3
 # int8 must be faster by this part to count as faster.
 _FASTER = 0.97
 _FLOAT_BITS = 32
@@ -101,7 +103,7 @@ class _Search:
         self._accuracy = accuracy
         self._tried = 0
         self._tell = tell
-        self._answers = [self._outputs(exporter.export(model), sample) for sample in samples]
+        self._answers = [*map(self._runner(exporter.export(model)), samples)]
         self._float_accuracy = accuracy(self._runner(exporter.export(model))) if accuracy is not None else 0.0
 
     def run(self) -> Choice:
@@ -206,7 +208,7 @@ class _Search:
         for number, (node, option) in enumerate(todo):
             only = {n: found[-1] for n, found in options.items()}
             only[node] = option
-            option.noise = self._noise(self._export(only))
+            option.noise = self._noise(self._export(only), _SENSITIVITY_SAMPLES)
             self._tell("measure sensitivity", number + 1, len(todo))
 
     def _planned(self, options: Mapping[Node, list[_Option]], state: Mapping[Node, int]) -> dict[Node, _Option]:
@@ -235,17 +237,15 @@ class _Search:
         dynamic.apply(clone.model, copied)
         return exporter.export(clone.model)
 
-    def _noise(self, data: memoryview) -> float:
-        """Of the results, the largest power of the error as a part of the result's own."""
+    def _noise(self, data: memoryview, count: int = _SAMPLES) -> float:
+        """Of the results of the first ``count`` samples, the largest power of the error as a part of the result's."""
         errors = [Error() for _ in self._answers[0]]
-        for sample, answers in zip(self._samples, self._answers):
-            for error, x, y in zip(errors, answers, self._outputs(data, sample)):
+        run = self._runner(data)
+        for sample, answers in zip(self._samples[:count], self._answers):
+            for error, x, y in zip(errors, answers, run(sample)):
                 if x.dtype.kind == "f" and x.shape == y.shape:
                     error.add(x, y)
         return max((e.noise / e.signal if e.signal > 0 else float(e.noise > 0) for e in errors), default=0.0)
-
-    def _outputs(self, data: memoryview, sample: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return self._runner(data)(sample)
 
     @staticmethod
     def _runner(data: memoryview) -> Run:

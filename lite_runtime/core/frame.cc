@@ -506,7 +506,7 @@ void Frame::share_or_copy_view(Step& step) {
 
 void Frame::infer_and_run(Step& step) {
   for (const Tensor* t : step.node.in) {
-    if (t->data == nullptr) fail(LR_ERROR_SHAPE, "an input has no value");
+    if (t->data == nullptr && !t->is_const()) fail(LR_ERROR_SHAPE, "an input has no value");
   }
   step.op->infer(step.node);
   std::vector<Shape> shapes;

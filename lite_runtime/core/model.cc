@@ -62,8 +62,9 @@ void parse_shape(const schema::Tensor& t, size_t index, TensorDef& def) {
 void parse_constant(const schema::Tensor& t, TensorDef& def) {
   if (def.dtype == DType::kUnknown) fail(LR_ERROR_FORMAT, "constant of unknown dtype %d", t.dataType());
   if (!def.shape_known) fail(LR_ERROR_FORMAT, "constant with unknown dimensions");
-  if (t.weightQuantCompressType() != schema::WeightQuantCompressType_NONE) {
-    decompress(t, def);
+  if (is_encoded(t, def)) {
+    def.encoded = &t;
+    def.bytes = t.data()->size();
     return;
   }
   const size_t wanted = static_cast<size_t>(def.shape.count()) * dtype_size(def.dtype);
@@ -73,13 +74,12 @@ void parse_constant(const schema::Tensor& t, TensorDef& def) {
          dtype_name(def.dtype), wanted);
   }
   static const char kEmpty[kAlignment] = {};
-  def.data = found == 0 ? static_cast<const void*>(kEmpty) : t.data()->data();
+  def.data = kEmpty;
+  if (found > 0) place(def, t);
+  if (def.dtype != DType::kFloat16) return;
+  def.encoded = &t;
+  def.data = nullptr;
   def.bytes = found;
-  if (reinterpret_cast<uintptr_t>(def.data) % dtype_size(def.dtype) != 0) {
-    const void* source = def.data;
-    std::memcpy(own_storage(def, found), source, found);
-  }
-  if (def.dtype == DType::kFloat16) widen_float16(def);
 }
 
 TensorDef parse_tensor(const schema::Tensor& t, size_t index) {
@@ -148,6 +148,7 @@ void find_variables(const std::vector<NodeDef>& nodes, std::vector<TensorDef>& t
     if (node.primitive != schema::PrimitiveType_Assign || node.inputs.empty()) continue;
     TensorDef& variable = tensors[node.inputs[0]];
     if (!variable.is_const()) continue;
+    decode(variable);
     variable.initial = variable.data;
     variable.data = nullptr;
   }
@@ -273,25 +274,76 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
     check_order(graph, tensors_, nodes_, node_seen);
     graphs_.push_back(std::move(graph));
   }
-  dequantize_weights();
+  decode_constants(meta);
 }
 
-// Weights that only operators read which take them as they are stored stay as they are.
-void Model::dequantize_weights() {
-  std::vector<bool> is_needed(tensors_.size());
+// Whether the operator reads this input while it packs its weights, and never else.
+static bool only_packs(const NodeDef& node, size_t input, const Model& model) {
+  switch (node.primitive) {
+    case schema::PrimitiveType_Conv2DFusion:
+    case schema::PrimitiveType_Conv2dTransposeFusion:
+    case schema::PrimitiveType_MatMulFusion:
+    case schema::PrimitiveType_FullConnection:
+      break;
+    default:
+      return false;
+  }
+  // With a bias that is computed they are packed in every run.
+  const bool at_once = node.inputs.size() < 3 || model.tensors()[node.inputs[2]].is_const();
+  return input == 1 && at_once && find_quantized_op(node, model) == nullptr;
+}
+
+// Constants stay as they are stored where only operators read them that take them so, or that decode them to pack them.
+void Model::decode_constants(const schema::MetaGraph& meta) {
+  struct Readers {
+    bool plain = false, stored = false, packing = false;
+    bool need_elements() const { return plain || (stored && packing); }
+  };
+  std::vector<Readers> readers(tensors_.size());
   for (const GraphDef& graph : graphs_) {
-    for (const uint32_t i : graph.outputs) is_needed[i] = true;
+    for (const uint32_t i : graph.outputs) readers[i].plain = true;
   }
   for (const NodeDef& node : nodes_) {
-    if (find_stored_op(node, *this) != nullptr) continue;
-    for (const uint32_t i : node.inputs) is_needed[i] = true;
+    const bool takes_stored = find_stored_op(node, *this) != nullptr;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const TensorDef& tensor = tensors_[node.inputs[i]];
+      Readers& of = readers[node.inputs[i]];
+      const bool is_stored = takes_stored && tensor.dtype == DType::kInt8 && !tensor.quant.empty();
+      (is_stored ? of.stored : only_packs(node, i, *this) ? of.packing : of.plain) = true;
+    }
+  }
+  const auto named = [&](size_t i, const auto& body) {
+    try {
+      body(tensors_[i]);
+    } catch (const Error& error) {
+      fail(error.status(), "tensor %zu '%s': %s", i, tensors_[i].name.c_str(), error.what());
+    }
+  };
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    if (readers[i].need_elements()) named(i, [](TensorDef& constant) { decode(constant); });
   }
   for (const NodeDef& node : nodes_) {
     if (!stores_quantized(node)) continue;
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      TensorDef& weight = tensors_[node.inputs[i]];
-      if (weight.is_const() && is_needed[node.inputs[i]]) dequantize(weight, quantized_axis(node, i, weight));
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      const uint32_t i = node.inputs[k];
+      TensorDef& weight = tensors_[i];
+      const bool is_integer = weight.dtype == DType::kInt8 || weight.dtype == DType::kInt16;
+      if (!weight.is_const() || !is_integer || weight.quant.empty()) continue;
+      const int axis = quantized_axis(node, k, weight);
+      if (readers[i].need_elements()) named(i, [&](TensorDef& constant) { dequantize(constant, axis); });
+      if (readers[i].need_elements() || readers[i].stored) continue;
+      weight.encoded = meta.allTensors()->Get(i);
+      weight.axis = axis;
+      weight.data = nullptr;
+      weight.owned.reset();
+      weight.dtype = DType::kFloat32;
     }
+  }
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    TensorDef& constant = tensors_[i];
+    if (constant.encoded == nullptr || !readers[i].packing) continue;
+    if (constant.dtype == DType::kFloat16) constant.dtype = DType::kFloat32;
+    if (constant.dtype != DType::kFloat32) named(i, [](TensorDef& integers) { decode(integers); });
   }
 }
 

@@ -15,6 +15,7 @@ namespace lr {
 namespace schema {
 struct Primitive;
 struct MetaGraph;
+struct Tensor;
 }  // namespace schema
 
 struct QuantParam {
@@ -36,9 +37,13 @@ struct TensorDef {
   size_t bytes = 0;
   std::vector<QuantParam> quant;  // one, or one per channel
   std::shared_ptr<void> owned;    // storage of decoded (decompressed) or realigned constants
+  // Of a constant that is decoded only where it is packed (see DecodedInputs): the file's form, and the axis of its
+  // quantisation parameters. `data` is null, `bytes` are the file's, `dtype` is that of the decoded elements.
+  const schema::Tensor* encoded = nullptr;
+  int axis = 0;
   // Of a variable: what it holds when a session begins; it has no constant data.
   const void* initial = nullptr;
-  bool is_const() const { return data != nullptr; }
+  bool is_const() const { return data != nullptr || encoded != nullptr; }
   bool is_variable() const { return initial != nullptr; }
 };
 
@@ -88,7 +93,7 @@ class Model {
   size_t constant_bytes() const;  // of all constants, as operators see them
 
  private:
-  void dequantize_weights();
+  void decode_constants(const schema::MetaGraph& meta);
 
   std::shared_ptr<void> owner_;
   std::string source_;

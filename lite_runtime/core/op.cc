@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "storage.h"
+
 namespace lr {
 
 namespace {
@@ -147,6 +149,18 @@ void Node::set_out(size_t i, DType dtype, const Shape& shape) const {
   out[i]->dtype = dtype;
   out[i]->shape = shape;
   shape.count();  // refuses unknown and absurd sizes
+}
+
+DecodedInputs::DecodedInputs(const Node& node, const std::vector<size_t>& inputs) {
+  for (const size_t i : inputs) {
+    if (!node.has(i) || node.in[i]->data != nullptr || !node.in[i]->is_const()) continue;
+    held_.emplace_back(node.in[i], decoded(*node.in[i]->def));
+    node.in[i]->data = held_.back().second.get();
+  }
+}
+
+DecodedInputs::~DecodedInputs() {
+  for (const auto& [tensor, buffer] : held_) tensor->data = nullptr;
 }
 
 Buffer Node::packed(const std::string& layout, size_t bytes, const std::function<Buffer()>& make) const {

@@ -106,6 +106,18 @@ struct Node {
   Buffer packed(const std::string& layout, size_t bytes, const std::function<Buffer()>& make) const;
 };
 
+// While it lives, the constants among these inputs that are decoded only to be packed have their data.
+class DecodedInputs {
+ public:
+  DecodedInputs(const Node& node, const std::vector<size_t>& inputs);
+  ~DecodedInputs();
+  DecodedInputs(const DecodedInputs&) = delete;
+  DecodedInputs& operator=(const DecodedInputs&) = delete;
+
+ private:
+  std::vector<std::pair<Tensor*, Buffer>> held_;
+};
+
 struct Elementwise;  // see ops/activation.h
 
 class Op {

@@ -55,14 +55,29 @@ struct ChannelIndex {
   size_t operator()(int64_t i) const { return channels == 1 ? 0 : static_cast<size_t>(i / inner % channels); }
 };
 
-// Values of `bits` bits, stored with an offset of 2^(bits-1), least significant bit first.
+// Integers of 4 bits, two in a byte, with an offset of 8. Only its places are what it may be used for.
+struct Nibbles {
+  struct Place {
+    uint8_t* byte;
+    uint32_t shift;
+    void operator=(int32_t value) const {
+      if (value < -8 || value > 7) damaged("a value does not fit 4 bits");
+      const auto keep = static_cast<uint32_t>(*byte) & (15u << (4 - shift));
+      *byte = static_cast<uint8_t>(keep | static_cast<uint32_t>(value + 8) << shift);
+    }
+  };
+  uint8_t* data;
+  Place operator[](size_t i) const { return {data + i / 2, i % 2 == 0 ? 0u : 4u}; }
+};
+
+// Values of `bits` bits from the one with number `first` on, stored with an offset, least significant bit first.
 template <class T>
-void unpack(const uint8_t* data, size_t size, uint32_t bits, T* out, size_t n) {
-  if (n > size * 8 / bits) damaged("too few packed values");
-  const int32_t offset = 1 << (bits - 1);
-  uint64_t window = 0;
-  uint32_t held = 0;
-  for (size_t i = 0, at = 0; i < n; ++i) {
+void unpack(const uint8_t* data, uint32_t bits, int32_t offset, size_t first, T* out, size_t n) {
+  size_t at = first * bits / 8;
+  const uint32_t skipped = first * bits % 8;
+  uint64_t window = skipped == 0 ? 0 : data[at++] >> skipped;
+  uint32_t held = skipped == 0 ? 0 : 8 - skipped;
+  for (size_t i = 0; i < n; ++i) {
     while (held < bits) {
       window |= static_cast<uint64_t>(data[at++]) << held;
       held += 8;
@@ -89,8 +104,8 @@ T pick(const std::vector<T>& values, uint32_t index) {
   return values[index];
 }
 
-template <class T>
-void read_indexed(BitReader in, uint32_t bits, T* out, size_t n) {
+template <class T, class Out>
+void read_indexed(BitReader in, uint32_t bits, const Out& out, size_t n) {
   const std::vector<T> values = read_values<T>(in, bits);
   const uint32_t index_bits = bits_for(static_cast<uint32_t>(values.size()));
   if (index_bits > 0 && n > in.left() / index_bits) damaged("too few indices");
@@ -98,8 +113,8 @@ void read_indexed(BitReader in, uint32_t bits, T* out, size_t n) {
 }
 
 // Elements not listed hold their channel's zero point.
-template <class T>
-void read_sparse(BitReader in, uint32_t bits, const TensorDef& def, T* out, size_t n) {
+template <class T, class Out>
+void read_sparse(BitReader in, uint32_t bits, const TensorDef& def, const Out& out, size_t n) {
   const uint32_t run_bits = in.read(8);
   const uint32_t listed = in.read(32);
   if (run_bits > 32 || listed > n) damaged("the sparse header is out of range");
@@ -143,6 +158,13 @@ class ByteReader {
     copy(out.data(), count);
     return out;
   }
+  // Where `count` elements of `bytes` each lie.
+  const uint8_t* skip(size_t count, size_t bytes) {
+    if (count > (size_ - at_) / bytes) damaged("the table ends early");
+    const uint8_t* from = data_ + at_;
+    at_ += count * bytes;
+    return from;
+  }
   void align(size_t bytes) {
     at_ = (at_ + bytes - 1) / bytes * bytes;
     if (at_ > size_) damaged("the table ends early");
@@ -154,11 +176,11 @@ class ByteReader {
   size_t at_ = 0;
 };
 
-// A stack of bits held in 64-bit chunks; the last pushed field is popped first.
+// A stack of bits held in `count` chunks of 64 bits and a last one; the last pushed field is popped first.
 class BitStack {
  public:
-  BitStack(std::vector<uint64_t> chunks, uint64_t current, uint32_t bits)
-      : chunks_(std::move(chunks)), current_(current), bits_(bits) {
+  BitStack(const uint8_t* chunks, size_t count, uint64_t current, uint32_t bits)
+      : chunks_(chunks), count_(count), current_(current), bits_(bits) {
     if (bits > 64) damaged("the bit stack is out of range");
   }
 
@@ -167,9 +189,8 @@ class BitStack {
     uint32_t got = 0;
     while (got < count) {
       if (bits_ == 0) {
-        if (chunks_.empty()) damaged("the bit stack ends early");
-        current_ = chunks_.back();
-        chunks_.pop_back();
+        if (count_ == 0) damaged("the bit stack ends early");
+        std::memcpy(&current_, chunks_ + --count_ * sizeof current_, sizeof current_);
         bits_ = 64;
       }
       const uint32_t take = count - got < bits_ ? count - got : bits_;
@@ -183,7 +204,8 @@ class BitStack {
   }
 
  private:
-  std::vector<uint64_t> chunks_;
+  const uint8_t* chunks_;
+  size_t count_;
   uint64_t current_;
   uint32_t bits_;
 };
@@ -230,8 +252,8 @@ void narrow(int32_t from, T* to) {
   if (*to != from) damaged("a value does not fit the element type");
 }
 
-template <class Value, class T>
-void read_fse(const uint8_t* data, size_t size, T* out, size_t n) {
+template <class Value, class T, class Out>
+void read_fse(const uint8_t* data, size_t size, const Out& out, size_t n) {
   ByteReader in(data, size);
   const size_t symbols = in.read<uint16_t>();
   const uint32_t log = in.read<uint16_t>();
@@ -243,10 +265,10 @@ void read_fse(const uint8_t* data, size_t size, T* out, size_t n) {
   std::vector<T> centroid(symbols);
   for (size_t s = 0; s < symbols; ++s) narrow(values[s], &centroid[s]);
   in.align(8);
-  std::vector<uint64_t> full = in.array<uint64_t>(chunks - 1);
+  const uint8_t* full = in.skip(chunks - 1, sizeof(uint64_t));
   const uint64_t current = in.read<uint64_t>();
   const uint32_t current_bits = in.read<uint8_t>();
-  BitStack stack(std::move(full), current, current_bits);
+  BitStack stack(full, chunks - 1, current, current_bits);
   const FseTable table(frequency, log);
   uint32_t state = stack.pop(log);
   for (size_t i = n; i-- > 0;) {
@@ -258,25 +280,31 @@ void read_fse(const uint8_t* data, size_t size, T* out, size_t n) {
   }
 }
 
-template <class T>
-void decode_integers(const schema::Tensor& stored, TensorDef& def) {
-  const uint32_t bits = weight_bits(def);
+// Forms in which a value has no place of its own.
+template <class T, class Out>
+void read_stream(const schema::Tensor& stored, const TensorDef& def, const Out& out) {
   const uint8_t* data = stored.data()->data();
   const size_t size = stored.data()->size();
   const size_t n = static_cast<size_t>(def.shape.count());
-  // Every form spends at least a bit on a few elements, so this bounds what a small file can ask for.
-  if (n / 4096 > size) damaged("too many elements for so few bytes");
-  T* out = static_cast<T*>(own_storage(def, n * sizeof(T)));
   switch (stored.weightQuantCompressType()) {
     case schema::WeightQuantCompressType_FSE_INT:
-      return read_fse<int32_t>(data, size, out, n);
-    case schema::WeightQuantCompressType_BITPACKING:
-      return unpack(data, size, bits, out, n);
+      return read_fse<int32_t, T>(data, size, out, n);
     case schema::WeightQuantCompressType_INDEXING:
-      return read_indexed(BitReader(data, size), bits, out, n);
+      return read_indexed<T>(BitReader(data, size), weight_bits(def), out, n);
     default:
-      return read_sparse(BitReader(data, size), bits, def, out, n);
+      return read_sparse<T>(BitReader(data, size), weight_bits(def), def, out, n);
   }
+}
+
+template <class T>
+void decode_integers(const schema::Tensor& stored, TensorDef& def) {
+  const uint32_t bits = weight_bits(def);
+  const size_t n = static_cast<size_t>(def.shape.count());
+  T* out = static_cast<T*>(own_storage(def, n * sizeof(T)));
+  if (stored.weightQuantCompressType() != schema::WeightQuantCompressType_BITPACKING) {
+    return read_stream<T>(stored, def, out);
+  }
+  unpack(stored.data()->data(), bits, 1 << (bits - 1), 0, out, n);
 }
 
 template <class T>
@@ -314,6 +342,8 @@ void* own_storage(TensorDef& def, size_t bytes) {
   return buffer.get();
 }
 
+namespace {
+
 void widen_float16(TensorDef& def) {
   const Buffer keep = def.owned;
   const auto* source = static_cast<const uint16_t*>(def.data);
@@ -323,25 +353,99 @@ void widen_float16(TensorDef& def) {
 }
 
 void decompress(const schema::Tensor& stored, TensorDef& def) {
-  const schema::WeightQuantCompressType form = stored.weightQuantCompressType();
-  if (stored.data() == nullptr) damaged("there are no bytes");
   const size_t n = static_cast<size_t>(def.shape.count());
+  if (stored.weightQuantCompressType() == schema::WeightQuantCompressType_FSE) {
+    float* out = static_cast<float*>(own_storage(def, n * sizeof(float)));
+    return read_fse<float, float>(stored.data()->data(), stored.data()->size(), out, n);
+  }
+  def.dtype == DType::kInt8 ? decode_integers<int8_t>(stored, def) : decode_integers<int16_t>(stored, def);
+}
+
+}  // namespace
+
+bool is_encoded(const schema::Tensor& stored, const TensorDef& def) {
+  const schema::WeightQuantCompressType form = stored.weightQuantCompressType();
+  if (form == schema::WeightQuantCompressType_NONE) return false;
+  const size_t n = static_cast<size_t>(def.shape.count()), size = stored.data()->size();
+  // Every form spends at least a bit on a few elements, so this bounds what a small file can ask for.
+  if (n / 4096 > size) damaged("too many elements for so few bytes");
   switch (form) {
     case schema::WeightQuantCompressType_FSE:
       if (def.dtype != DType::kFloat32) damaged("entropy-coded weights must be float32");
-      if (n / 4096 > stored.data()->size()) damaged("too many elements for so few bytes");
-      return read_fse<float>(stored.data()->data(), stored.data()->size(),
-                             static_cast<float*>(own_storage(def, n * sizeof(float))), n);
-    case schema::WeightQuantCompressType_FSE_INT:
+      return true;
     case schema::WeightQuantCompressType_BITPACKING:
+      if (n > size * 8 / weight_bits(def)) damaged("too few packed values");
+      break;
+    case schema::WeightQuantCompressType_FSE_INT:
     case schema::WeightQuantCompressType_INDEXING:
     case schema::WeightQuantCompressType_SPARSE:
-      if (weight_bits(def) <= 8 && def.dtype == DType::kInt8) return decode_integers<int8_t>(stored, def);
-      if (def.dtype == DType::kInt16) return decode_integers<int16_t>(stored, def);
-      damaged("the element type does not fit the number of bits");
+      break;
     default:
       fail(LR_ERROR_UNSUPPORTED, "compressed storage %s is not offered", schema::EnumNameWeightQuantCompressType(form));
   }
+  if ((weight_bits(def) <= 8 && def.dtype == DType::kInt8) || def.dtype == DType::kInt16) return true;
+  damaged("the element type does not fit the number of bits");
+}
+
+void place(TensorDef& def, const schema::Tensor& stored) {
+  def.bytes = stored.data()->size();
+  def.data = stored.data()->data();
+  if (reinterpret_cast<uintptr_t>(def.data) % dtype_size(def.dtype) == 0) return;
+  const void* source = def.data;
+  std::memcpy(own_storage(def, def.bytes), source, def.bytes);
+}
+
+void decode(TensorDef& def) {
+  const schema::Tensor* stored = def.encoded;
+  if (stored == nullptr) return;
+  def.encoded = nullptr;
+  if (stored->weightQuantCompressType() != schema::WeightQuantCompressType_NONE) return decompress(*stored, def);
+  place(def, *stored);
+  if (def.dtype == DType::kFloat16) widen_float16(def);
+}
+
+Buffer decoded(const TensorDef& def) {
+  TensorDef plain = def;
+  plain.dtype = static_cast<DType>(def.encoded->dataType());
+  decode(plain);
+  if (def.dtype == DType::kFloat32) dequantize(plain, def.axis);
+  return plain.owned != nullptr ? plain.owned : Buffer(const_cast<void*>(plain.data), [](void*) {});
+}
+
+StoredIntegers::StoredIntegers(const TensorDef& def) : data_(static_cast<const uint8_t*>(def.data)) {
+  if (def.encoded == nullptr) return;
+  if (def.encoded->weightQuantCompressType() != schema::WeightQuantCompressType_BITPACKING) return;
+  data_ = def.encoded->data()->data();
+  bits_ = weight_bits(def);
+  offset_ = 1 << (bits_ - 1);
+}
+
+StoredIntegers::StoredIntegers(const TensorDef& def, Buffer decoded)
+    : data_(static_cast<const uint8_t*>(decoded.get())), owned_(std::move(decoded)) {
+  if (weight_bits(def) > 4) return;
+  bits_ = 4;
+  offset_ = 8;
+}
+
+void StoredIntegers::read(int64_t first, int64_t n, int8_t* out) const {
+  const auto from = static_cast<size_t>(first), count = static_cast<size_t>(n);
+  if (offset_ != 0) return unpack(data_, bits_, offset_, from, out, count);
+  std::memcpy(out, data_ + from, count);
+}
+
+size_t small_bytes(const TensorDef& def) {
+  const auto n = static_cast<size_t>(def.shape.count());
+  return weight_bits(def) > 4 ? n : (n + 1) / 2;
+}
+
+Buffer decode_small(const TensorDef& def) {
+  Buffer buffer = allocate_buffer(small_bytes(def));
+  if (weight_bits(def) > 4) {
+    read_stream<int8_t>(*def.encoded, def, static_cast<int8_t*>(buffer.get()));
+  } else {
+    read_stream<int8_t>(*def.encoded, def, Nibbles{static_cast<uint8_t*>(buffer.get())});
+  }
+  return buffer;
 }
 
 void dequantize(TensorDef& def, int axis) {

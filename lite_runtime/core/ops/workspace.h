@@ -53,6 +53,7 @@ class Packed {
       return;
     }
     const auto make = [&] {
+      const DecodedInputs decoded(node, inputs);
       Buffer buffer = allocate_buffer(bytes);
       pack(static_cast<T*>(buffer.get()));
       return buffer;

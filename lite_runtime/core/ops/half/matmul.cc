@@ -19,6 +19,7 @@ bool weights_fit_half(const Node& node) {
   for (size_t i = 1; i < node.inputs(); ++i) {
     if (!node.in[i]->known || node.in[i]->count() == 0) return false;
   }
+  const DecodedInputs decoded(node, {1, 2});
   constexpr float kLargest = 65504.f;
   // Below 2^-14 a float16 has fewer bits: what is lost there is to be little beside the largest value.
   constexpr float kLeast = 1.f / 512;

@@ -1,9 +1,11 @@
-// MatMulFusion, FullConnection and Gather with weights stored as int8 by WEIGHT_QUANT, which stay int8.
+// MatMulFusion, FullConnection, Conv2DFusion and Gather with weights stored as int8 by WEIGHT_QUANT, which stay int8.
 #include <algorithm>
 
+#include "ops/convolution.h"
 #include "ops/indexing.h"
 #include "ops/quantized/quantized.h"
 #include "ops/stored/weights.h"
+#include "storage.h"
 
 namespace lr {
 namespace {
@@ -22,21 +24,22 @@ bool is_matrix(const TensorDef& weight, int axis) {
 
 class ByChannel : public StoredMatrix {
  public:
-  ByChannel(const Node& node, const Tensor& weight, bool transposed) : q_(weight.as<int8_t>()) {
+  ByChannel(const Node& node, const Tensor& weight, bool transposed) : weight_(weight) {
     n = weight.shape[transposed ? 0 : 1];
-    k = weight.shape[transposed ? 1 : 0];
+    k = weight.count() / n;
     block = k;
     row_step_ = transposed ? k : 1;
     column_step_ = transposed ? 1 : n;
     affine_ = quantization_of(node, weight, DType::kInt8, transposed ? 0 : 1);
-    const auto [least, most] = std::minmax_element(q_, q_ + weight.count());
-    if (weight.count() > 0 && *least >= -8 && *most <= 7) bits = 4;
+    bits = weight.def->quant[0].bits <= 4 ? 4 : 8;
   }
-  int value(int64_t row, int64_t column) const override { return q_[row * row_step_ + column * column_step_]; }
+  int value(int64_t row, int64_t column) const override {
+    return weight_.as<int8_t>()[row * row_step_ + column * column_step_];
+  }
   Affine affine(int64_t row, int64_t) const override { return affine_.of(row * affine_.inner); }
 
  private:
-  const int8_t* q_;
+  const Tensor& weight_;
   int64_t row_step_ = 0, column_step_ = 0;
   Quantization affine_;
 };
@@ -77,6 +80,50 @@ class StoredMatMul : public Op {
   StoredProduct product_;
 };
 
+// 1x1 windows, which are matrix products. With so few weights more is lost by expanding them in every run than the
+// memory is worth.
+class StoredConv2D : public Op {
+ public:
+  static bool accepts(const NodeDef& node, const Model& model) {
+    if (!is_stored(node) || node.inputs.size() < 2 || model.tensors()[node.inputs[0]].is_const()) return false;
+    const TensorDef& weight = input_of(node, 1, model);
+    if (weight.dtype != DType::kInt8 || !weight.is_const() || weight.quant.empty() || weight.shape.rank() != 4 ||
+        weight.shape[1] != 1 || weight.shape[2] != 1 || weight.shape.count() < kLeastWeights) {
+      return false;
+    }
+    const auto* attr = node.attributes->value_as<schema::Conv2DFusion>();
+    const auto all = [](const Int64s* values, int64_t value) {
+      return values == nullptr || std::all_of(values->begin(), values->end(), [=](int64_t v) { return v == value; });
+    };
+    return attr->group() <= 1 && all(attr->stride(), 1) &&
+           (attr->pad_mode() != schema::PadMode_PAD || all(attr->pad_list(), 0)) &&
+           (weight.quant.size() == 1 || static_cast<int64_t>(weight.quant.size()) == weight.shape[0]) &&
+           (node.inputs.size() < 3 || model.tensors()[node.inputs[2]].quant.empty());
+  }
+
+  void infer(Node& node) override {
+    node.expect_dtype(0, DType::kFloat32);
+    if (node.has(2)) node.expect_dtype(2, DType::kFloat32);
+    const Convolution conv = fit_convolution(node);
+    const Window& w = conv.window;
+    rows_ = w.batch * w.out_pixels();
+    activation_ = FusedActivation(node, node.attr<schema::Conv2DFusion>()->activation_type());
+    node.set_out(0, DType::kFloat32, {w.batch, w.out_h, w.out_w, conv.out_channels});
+  }
+
+  void prepare(Node& node) override { product_.prepare(node, rows_, ByChannel(node, *node.in[1], true)); }
+
+  void run(Node& node) override { product_.run(node, node.has(2) ? node.in[2]->as<float>() : nullptr, activation_); }
+
+  bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
+
+ private:
+  static constexpr int64_t kLeastWeights = 1 << 14;
+  int64_t rows_ = 0;
+  FusedActivation activation_;
+  StoredProduct product_;
+};
+
 class StoredGather : public Op {
  public:
   static bool accepts(const NodeDef& node, const Model& model) {
@@ -84,7 +131,7 @@ class StoredGather : public Op {
     if (node.inputs.size() < 2 || node.inputs.size() > 3 || !is_matrix(input_of(node, 0, model), 0)) return false;
     if (node.inputs.size() == 2) return true;
     const TensorDef& axis = input_of(node, 2, model);
-    return axis.is_const() && axis.dtype == DType::kInt32 && axis.shape.count() == 1 &&
+    return axis.data != nullptr && axis.dtype == DType::kInt32 && axis.shape.count() == 1 &&
            *static_cast<const int32_t*>(axis.data) == 0;
   }
 
@@ -96,23 +143,42 @@ class StoredGather : public Op {
     node.set_out(0, DType::kFloat32, out);
   }
 
+  // Rows that have a place of their own in the file are read there.
+  void prepare(Node& node) override {
+    const Tensor& table = *node.in[0];
+    integers_ = StoredIntegers(*table.def);
+    if (integers_.data() != nullptr) return;
+    integers_ = {*table.def,
+                 node.packed("integers", small_bytes(*table.def), [&] { return decode_small(*table.def); })};
+  }
+
   void run(Node& node) override {
     const Tensor& table = *node.in[0];
     const Indices index(*node.in[1]);
     const int64_t columns = table.shape[1];
+    constexpr int64_t kPart = 512;
+    int8_t part[kPart];
+    float* y = node.out[0]->as<float>();
     for (int64_t i = 0; i < node.in[1]->count(); ++i) {
-      const int64_t row = index.position(i, table.shape[0]);
-      dequantize(DType::kInt8, table.as<int8_t>() + row * columns, node.out[0]->as<float>() + i * columns, columns,
-                 {{table_.of(row * columns)}, 1}, 0);
+      const int64_t first = index.position(i, table.shape[0]) * columns;
+      row_.channels.assign(1, table_.of(first));
+      for (int64_t column = 0; column < columns; column += kPart) {
+        const int64_t n = std::min(kPart, columns - column);
+        integers_.read(first + column, n, part);
+        dequantize(DType::kInt8, part, y, n, row_, 0);
+        y += n;
+      }
     }
   }
 
  private:
-  Quantization table_;
+  Quantization table_, row_;
+  StoredIntegers integers_;
 };
 
 LR_REGISTER_STORED_OP(MatMulFusion, StoredMatMul)
 LR_REGISTER_STORED_OP(FullConnection, StoredMatMul)
+LR_REGISTER_STORED_OP(Conv2DFusion, StoredConv2D)
 LR_REGISTER_STORED_OP(Gather, StoredGather)
 
 }  // namespace

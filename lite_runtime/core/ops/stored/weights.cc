@@ -8,6 +8,7 @@ namespace {
 // Up to so many rows are multiplied one by one, with weights expanded in registers.
 constexpr int64_t kFewRows = 2;
 constexpr size_t kMostColumns = 64, kMostRows = 32;  // of any tier's tile
+constexpr int64_t kBlockBytes = 256 * 1024;          // as gemm.cc has them
 
 bool any_offset(const StoredMatrix& matrix) {
   for (int64_t row = 0; row < matrix.n; ++row) {
@@ -29,24 +30,30 @@ void StoredProduct::prepare(Node& node, int64_t rows, const StoredMatrix& matrix
   bits_ = matrix.bits;
   offsets_ = any_offset(matrix);
   const auto nr = static_cast<int64_t>(kernels().gemm_nr);
-  const int64_t panels = div_up(n_, nr);
   panel_bytes_ =
       panel_q_bytes(static_cast<size_t>(k_), static_cast<size_t>(block_), bits_, offsets_, kernels().gemm_nr);
-  const size_t bytes = static_cast<size_t>(panels) * panel_bytes_;
+  const size_t bytes = static_cast<size_t>(panels()) * panel_bytes_;
   weights_ = node.packed("panels of integers", bytes, [&] {
+    const DecodedInputs decoded(node, {1});
     Buffer buffer = allocate_buffer(bytes);
     auto* packed = static_cast<uint8_t*>(buffer.get());
-    for (int64_t i = 0; i < panels; ++i) pack(matrix, i * nr, packed + static_cast<size_t>(i) * panel_bytes_);
+    for (int64_t i = 0; i < panels(); ++i) pack(matrix, i * nr, packed + static_cast<size_t>(i) * panel_bytes_);
     return buffer;
   });
-  const int64_t floats = rows_ <= kFewRows ? rows_ * div_up(k_, block_) : node.pool->threads() * panel_floats();
+  // Rows that are read again for each block should be read seldom, but every thread have a block.
+  const int64_t threads = node.pool->threads(), fitting = kBlockBytes / (panel_floats() * int64_t{sizeof(float)});
+  const bool once = rows_ <= static_cast<int64_t>(kernels().gemm_mr);
+  block_panels_ = once ? 1 : std::max<int64_t>(1, std::min(fitting, panels() / (threads == 1 ? 1 : 4 * threads)));
+  const int64_t floats = rows_ <= kFewRows ? rows_ * div_up(k_, block_) : threads * block_panels_ * panel_floats();
   node.need_scratch(static_cast<size_t>(floats) * sizeof(float));
 }
 
 void StoredProduct::pack(const StoredMatrix& matrix, int64_t first, uint8_t* panel) const {
   const auto nr = static_cast<int64_t>(kernels().gemm_nr), columns = std::min(nr, n_ - first);
   const auto value = [&](int64_t j, int64_t k, int64_t end) {
-    return j < columns && k < end ? static_cast<unsigned>(matrix.value(first + j, k) - matrix.middle) : 0u;
+    const int q = j < columns && k < end ? matrix.value(first + j, k) - matrix.middle : 0;
+    if (bits_ == 4 && (q < -8 || q > 7)) fail(LR_ERROR_FORMAT, "a weight of 4 bits has the value %d", q);
+    return static_cast<unsigned>(q);
   };
   for (int64_t b = 0; b < matrix.blocks(); ++b) {
     auto* scales = reinterpret_cast<float*>(panel);
@@ -109,12 +116,16 @@ void StoredProduct::run_panels(Node& node, const float* bias, const Epilogue& ep
   const float* a = node.in[0]->as<float>();
   float* c = node.out[0]->as<float>();
   const int64_t nr = static_cast<int64_t>(kernels().gemm_nr), mr = static_cast<int64_t>(kernels().gemm_mr);
-  node.pool->run(div_up(n_, nr), 1, [&](int64_t begin, int64_t end, int thread) {
-    float* expanded = static_cast<float*>(node.scratch) + thread * panel_floats();
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t column = i * nr, columns = std::min(nr, n_ - column);
-      for (int64_t j = 0; j < nr; ++j) expanded[j] = bias != nullptr && j < columns ? bias[column + j] : 0.f;
-      kernels().expand_q(panel(i), expanded + nr);
+  node.pool->run(div_up(panels(), block_panels_), 1, [&](int64_t begin, int64_t end, int thread) {
+    float* expanded = static_cast<float*>(node.scratch) + thread * block_panels_ * panel_floats();
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t first = block * block_panels_, last = std::min(panels(), first + block_panels_);
+      const int64_t column = first * nr, columns = std::min(last * nr, n_) - column;
+      for (int64_t i = first; i < last; ++i) {
+        float* to = expanded + (i - first) * panel_floats();
+        for (int64_t j = 0; j < nr; ++j) to[j] = bias != nullptr && i * nr + j < n_ ? bias[i * nr + j] : 0.f;
+        kernels().expand_q(panel(i), to + nr);
+      }
       for (int64_t row = 0; row < rows_; row += mr) {
         const float* pointers[kMostRows];
         GemmF32 g;
