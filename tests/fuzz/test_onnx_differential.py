@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support import ROOT
 
 pytest.importorskip("onnxruntime")
-_FEW, _MORE = 150, int(os.environ.get("LITE_RUNTIME_FUZZ_GRAPHS", "1500"))
+_FEW, _MORE = 150, int(os.environ.get("LITE_RUNTIME_FUZZ_GRAPHS", "800"))
 
 
 @pytest.fixture(autouse=True)

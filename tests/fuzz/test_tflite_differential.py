@@ -55,4 +55,4 @@ def test_more_seeds(tmp_path: Path) -> None:
     from tflite_differential import WRONG, verdicts
     from tflite_ops import OPS
 
-    assert [v for v in verdicts(100, 30, sorted(OPS), tmp_path) if v.kind == WRONG] == []
+    assert [v for v in verdicts(100, 10, sorted(OPS), tmp_path) if v.kind == WRONG] == []
