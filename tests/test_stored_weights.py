@@ -14,7 +14,7 @@ from stored_weights import blocks_decoded, decoded
 from support import PACKAGES, run_ms
 
 from converter.exporter import export, write
-from converter.ir.graph import Graph, Model, Node
+from converter.ir.graph import Graph, Model, Node, QuantParam
 from converter.quant import quantize, recipe
 from lite_runtime import LiteRuntimeError, _native, _profile
 from lite_runtime.types import DataType
@@ -290,3 +290,17 @@ def _attribute(node: Node, name: str, text: bytes) -> None:
 def test_wrong_blocks(change: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(LiteRuntimeError, match=message):
         _blocks(tmp_path, change)
+
+
+@pytest.mark.parametrize("shape", [(0, 8), (5, 0)])
+def test_weights_without_elements(shape: tuple[int, int], tmp_path: Path) -> None:
+    """A file may have them; the product is then empty, or the bias alone."""
+    graph = Graph("main")
+    x = graph.add_input("x", DataType.FLOAT32, (3, shape[1]))
+    weight = graph.constant("w", np.zeros(shape, np.int8))
+    weight.quant = [QuantParam(0.5, 0, 8)]
+    node = graph.add("MatMulFusion", [x, weight], "product", transpose_b=True)
+    node.quant_type = "QUANT_WEIGHT"
+    graph.outputs = [node.output]
+    found = _run(Model([graph], "stored"), tmp_path, [np.ones((3, shape[1]), np.float32)])
+    np.testing.assert_array_equal(found, np.zeros((3, shape[0]), np.float32))

@@ -16,7 +16,8 @@ bool is_stored(const NodeDef& node) {
 
 // One set of parameters for each row (axis 0) or column (axis 1), or a single one.
 bool is_matrix(const TensorDef& weight, int axis) {
-  if (weight.dtype != DType::kInt8 || !weight.is_const() || weight.quant.empty() || weight.shape.rank() != 2) {
+  if (weight.dtype != DType::kInt8 || !weight.is_const() || weight.quant.empty() || weight.shape.rank() != 2 ||
+      weight.shape.count() == 0) {
     return false;
   }
   return weight.quant.size() == 1 || static_cast<int64_t>(weight.quant.size()) == weight.shape[axis];
