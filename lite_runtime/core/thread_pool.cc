@@ -23,6 +23,13 @@ void pause_cpu() {
 #endif
 }
 
+// The pool whose region this thread works in, and as which of its threads.
+struct Inside {
+  const void* pool = nullptr;
+  int thread = 0;
+};
+thread_local Inside inside;
+
 // Best effort: the core may be offline.
 bool bind_to_core(int core) {
   if (core < 0 || core >= CPU_SETSIZE) return false;
@@ -61,6 +68,8 @@ struct ThreadPool::State {
 
   // Does the thread's own part, then what is left of the others'.
   void work(int thread) {
+    const Inside before = inside;
+    inside = {this, thread};
     for (size_t i = 0; i < parts.size(); ++i) {
       Part& part = parts[(static_cast<size_t>(thread) + i) % parts.size()];
       for (;;) {
@@ -69,6 +78,7 @@ struct ThreadPool::State {
         call(body, begin, std::min(part.end, begin + chunk), thread);
       }
     }
+    inside = before;
   }
 
   // Waits until a region later than `seen` was opened; false when the pool stops.
@@ -140,6 +150,7 @@ int ThreadPool::threads() const { return static_cast<int>(state_->parts.size());
 
 void ThreadPool::run_erased(int64_t count, int64_t grain, Erased call, const void* body) {
   if (count <= 0) return;
+  if (inside.pool == state_.get()) return call(body, 0, count, inside.thread);
   grain = std::max<int64_t>(grain, 1);
   const int64_t pieces = (count + grain - 1) / grain;
   if (pieces == 1 || state_->workers.empty()) {

@@ -30,7 +30,7 @@ class ThreadPool {
 
   // Calls body(begin, end, thread) on disjoint ranges covering [0, count). Ranges are multiples of
   // `grain` (the least work worth a thread) except the last; thread < threads(). The caller takes part.
-  // body must not throw and must not call run() again.
+  // body must not throw. What a body with one of several ranges runs on this pool itself, its thread does alone.
   template <class Body>
   void run(int64_t count, int64_t grain, const Body& body) {
     run_erased(

@@ -63,6 +63,23 @@ void check_small_regions(ThreadPool& pool, int regions) {
   }
 }
 
+// What a body runs on its own pool stays on its thread, whole.
+void check_nested_regions(ThreadPool& pool) {
+  Case test("threads=%d: regions inside of one", pool.threads());
+  std::atomic<int> others{0};
+  std::atomic<int64_t> visits{0};
+  pool.run(64, 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t i = begin; i < end; ++i) {
+      pool.run(100, 3, [&](int64_t first, int64_t last, int inner) {
+        if (pool.threads() > 1 && (inner != thread || first != 0 || last != 100)) ++others;
+        visits += last - first;
+      });
+    }
+  });
+  test.expect(others == 0, "%d ranges were given away", others.load());
+  test.expect(visits == 6400, "%lld visits", static_cast<long long>(visits));
+}
+
 double cpu_seconds() {
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
@@ -149,6 +166,7 @@ int main() {
       for (const int64_t grain : {1, 2, 3, 16, 64, 5000}) check_coverage(pool, count, grain);
     }
     check_exclusive_threads(pool);
+    check_nested_regions(pool);
     check_small_regions(pool, 2000);
     check_idle(pool);
   }

@@ -22,14 +22,23 @@ class Winograd {
   static constexpr int64_t kBlock = 4;    // rows and columns of pixels a tile gives
 
   void pack(const Node& node, float* packed) const;
-  void transform_input(const Node& node, int64_t first, int64_t tiles, float* to) const;
-  void transform_output(const Node& node, int64_t first, int64_t tiles, const float* from,
+  // The tiles of a round and what they become between the transforms.
+  struct Round {
+    int64_t first, tiles;
+    float *inputs, *products;
+  };
+  void choose_rounds(int64_t tiles, int threads);
+  void run_round(const Node& node, const float* weights, const Round& round, const Epilogue& epilogue) const;
+  // Of the tiles [begin, end) of a round.
+  void transform_input(const Node& node, const Round& round, int64_t begin, int64_t end) const;
+  void transform_output(const Node& node, const Round& round, int64_t begin, int64_t end,
                         const Epilogue& epilogue) const;
   GemmShape product(int64_t tiles) const;
 
   Window window_;
   int64_t out_channels_ = 0, tiles_w_ = 0, tiles_h_ = 0;
   int64_t per_round_ = 0;  // tiles transformed, multiplied and transformed back before the next
+  bool alone_ = false;     // each thread does rounds of its own
   const void* zeros_ = nullptr;
   PackedWeights weights_;
   size_t inputs_ = 0, products_ = 0, pointers_ = 0;
