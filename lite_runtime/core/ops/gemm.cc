@@ -6,23 +6,28 @@ namespace {
 // Weights of one block of columns; leaves room in a 512 KB second-level cache for the rows streaming by.
 constexpr int64_t kBlockBytes = 256 * 1024;
 constexpr int64_t kTasksPerThread = 4;
+// A thread's rows of its own are at least so many tiles.
+constexpr int64_t kGroupTiles = 3;
 }  // namespace
 
 GemmTiles::GemmTiles(const GemmShape& shape, int threads, const GemmTile& tile)
-    : shape_(shape), mr_(static_cast<int64_t>(tile.rows)), row_tiles_(div_up(shape.rows, mr_)) {
+    : shape_(shape), mr_(static_cast<int64_t>(tile.rows)) {
+  const int64_t row_tiles = div_up(shape.rows, mr_);
   const auto nr = static_cast<int64_t>(tile.columns);
   const int64_t panels = std::max<int64_t>(1, div_up(shape.n, nr));
   int64_t blocks = 1;
-  if (row_tiles_ > 1) {
+  if (row_tiles > 1) {
     const int64_t bytes = static_cast<int64_t>(tile.weight_bytes) * panels * nr * shape.cost();
     blocks = div_up(bytes, kBlockBytes);
   }
-  const int64_t products = shape.batches * row_tiles_;
+  const int64_t products = shape.batches * row_tiles;
   if (threads > 1 && products > 0) blocks = std::max(blocks, div_up(kTasksPerThread * threads, products));
   columns_ = div_up(panels, std::min(blocks, panels)) * nr;
   column_blocks_ = div_up(panels * nr, columns_);
-  if (row_tiles_ > 0) {
-    ahead_step_ = tile.columns * tile.weight_bytes / static_cast<size_t>(row_tiles_);
+  if (shape.batches == 1 && row_tiles >= kGroupTiles * threads) groups_ = threads;
+  group_tiles_ = div_up(row_tiles, groups_);
+  if (row_tiles > 0) {
+    ahead_step_ = tile.columns * tile.weight_bytes / static_cast<size_t>(group_tiles_);
     ahead_per_row_ = columns_ / nr * shape.cost() * static_cast<int64_t>(ahead_step_) / mr_;
   }
   grain_ = std::max<int64_t>(1, kGemmGrain / (std::min(mr_, shape.rows) * columns_ * shape.cost() + 1));

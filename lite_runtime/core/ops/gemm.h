@@ -30,7 +30,8 @@ inline GemmTile f32_tile() { return {kernels().gemm_mr, kernels().gemm_nr, sizeo
 inline GemmTile i8_tile() { return {kernels().gemm_i8_mr, kernels().gemm_i8_nr, sizeof(int8_t)}; }
 
 // One task computes a tile's rows by `columns` columns. Tasks that follow each other share the weights of
-// their columns, which fit the second-level cache.
+// their columns, which fit the second-level cache. Where there are rows enough, each thread begins with a group of
+// neighbouring ones and all their columns: what it reads it has often written itself.
 class GemmTiles {
  public:
   GemmTiles() = default;
@@ -45,20 +46,25 @@ class GemmTiles {
   void each(const Node& node, const T** pointers, const Fill& fill, const Compute& compute) const {
     node.pool->run(tasks(), grain_, [&](int64_t begin, int64_t end, int thread) {
       const T** a = pointers + static_cast<size_t>(thread) * pointers_per_thread();
-      int64_t row = begin % row_tiles_ * mr_;
-      int64_t column = begin / row_tiles_ % column_blocks_ * columns_;
-      int64_t batch = begin / row_tiles_ / column_blocks_;
+      // The rows of a group, block of columns by block; then the next group's.
+      int64_t tile = begin % group_tiles_, rest = begin / group_tiles_;
+      int64_t block = rest % column_blocks_;
+      rest /= column_blocks_;
+      int64_t group = rest % groups_, batch = rest / groups_;
       for (int64_t task = begin; task < end; ++task) {
-        const auto rows = static_cast<size_t>(std::min(mr_, shape_.rows - row));
-        fill(batch, row, rows, a);
-        compute(batch, row, rows, column, static_cast<size_t>(std::min(columns_, shape_.n - column)),
-                static_cast<const T* const*>(a));
-        row += mr_;
-        if (row < shape_.rows) continue;
-        row = 0;
-        column += columns_;
-        if (column < shape_.n) continue;
-        column = 0;
+        const int64_t row = (group * group_tiles_ + tile) * mr_, column = block * columns_;
+        if (row < shape_.rows) {
+          const auto rows = static_cast<size_t>(std::min(mr_, shape_.rows - row));
+          fill(batch, row, rows, a);
+          compute(batch, row, rows, column, static_cast<size_t>(std::min(columns_, shape_.n - column)),
+                  static_cast<const T* const*>(a));
+        }
+        if (++tile < group_tiles_) continue;
+        tile = 0;
+        if (++block < column_blocks_) continue;
+        block = 0;
+        if (++group < groups_) continue;
+        group = 0;
         ++batch;
       }
     });
@@ -96,15 +102,17 @@ class GemmTiles {
     const bool last = column + columns_ >= shape_.n;
     if (last && shape_.batches == 1) return;
     const auto* own = reinterpret_cast<const char*>(g.w);
-    g.ahead = own + static_cast<int64_t>(g.n * sizeof(float)) * shape_.cost() + row * ahead_per_row_;
+    const int64_t of_group = row % (group_tiles_ * mr_);
+    g.ahead = own + static_cast<int64_t>(g.n * sizeof(float)) * shape_.cost() + of_group * ahead_per_row_;
     g.ahead_step = ahead_step_;
   }
-  int64_t tasks() const { return shape_.n > 0 ? shape_.batches * row_tiles_ * column_blocks_ : 0; }
+  int64_t tasks() const { return shape_.n > 0 ? shape_.batches * groups_ * column_blocks_ * group_tiles_ : 0; }
   size_t pointers_per_thread() const { return static_cast<size_t>(shape_.taps * mr_); }
 
   GemmShape shape_;
   int64_t mr_ = 1, columns_ = 1;
-  int64_t row_tiles_ = 0, column_blocks_ = 0;
+  int64_t column_blocks_ = 0;
+  int64_t groups_ = 1, group_tiles_ = 0;  // of neighbouring rows, and tiles of rows in each
   int64_t grain_ = 1;
   size_t ahead_step_ = 0;      // bytes of the next block's weights per step of a panel
   int64_t ahead_per_row_ = 0;  // and per row of a whole block
