@@ -1,5 +1,7 @@
 // MaxPoolFusion and AvgPoolFusion over NHWC input.
+#include <algorithm>
 #include <cfloat>
+#include <cmath>
 
 #include "ops/activation.h"
 #include "ops/geometry.h"
@@ -26,7 +28,14 @@ class Pool : public Op {
     const int threads = node.pool->threads();
     rows_ = RowWalk(window_, threads);
     Workspace workspace;
-    pointers_ = workspace.add<const float*>(rows_.pointer_count(threads));
+    if (covers_all()) {
+      parts_ =
+          std::clamp<int64_t>(window_.taps() * window_.channels / kPartValues, 1, std::min(kMostParts, window_.in_h));
+      pointers_ = workspace.add<const float*>(std::max(threads * div_up(window_.taps(), parts_), parts_));
+      partial_ = workspace.add<float>(window_.batch * parts_ * window_.channels);
+    } else {
+      pointers_ = workspace.add<const float*>(rows_.pointer_count(threads));
+    }
     workspace.reserve(node);
     outside_.assign(static_cast<size_t>(window_.channels), kIsMax ? -FLT_MAX : 0.f);
     if (!kIsMax) scale_ = average_scales(node, window_);
@@ -36,6 +45,7 @@ class Pool : public Op {
     float* y = node.out[0]->as<float>();
     if (node.out[0]->count() == 0) return;
     const Epilogue epilogue(activation_, node);
+    if (covers_all()) return run_all(node, epilogue);
     rows_.run(node, node.in[0]->as<float>(), outside_.data(), Workspace::at<const float*>(node, pointers_),
               [&](const float* const* taps, int64_t pixel, int64_t pixels) {
                 PoolF32 p;
@@ -49,33 +59,78 @@ class Pool : public Op {
                 p.y_stride = p.channels;
                 p.lo = epilogue.low();
                 p.hi = epilogue.high();
-                split_channels(node, p);
+                kernel()(p);
                 epilogue.finish(p.y, p.count * p.channels);
               });
   }
 
  private:
-  // A single output pixel leaves the threads its channels to share.
-  void split_channels(const Node& node, const PoolF32& whole) const {
-    constexpr int64_t kShare = 16;
-    const auto kernel = kIsMax ? kernels().max_pool_f32 : kernels().avg_pool_f32;
-    const int64_t shares = window_.batch * window_.out_pixels() == 1 ? window_.channels / kShare : 1;
-    if (shares <= 1) return kernel(whole);
-    const int64_t grain = div_up(kShareGrain, kShare * window_.taps());
-    node.pool->run(shares, grain, [&](int64_t begin, int64_t end, int) {
-      PoolF32 part = whole;
-      part.begin = static_cast<size_t>(begin * kShare);
-      if (end < shares) part.channels = static_cast<size_t>(end * kShare);
-      kernel(part);
-    });
+  static auto kernel() { return kIsMax ? kernels().max_pool_f32 : kernels().avg_pool_f32; }
+
+  // One window that is the whole image.
+  bool covers_all() const {
+    const Window& w = window_;
+    return w.out_pixels() == 1 && w.kernel.h == w.in_h && w.kernel.w == w.in_w && w.dilation.h == 1 &&
+           w.dilation.w == 1 && w.top == 0 && w.left == 0;
   }
-  static constexpr int64_t kShareGrain = 1 << 14;  // values worth a thread
+
+  // The pixels of an image in parts for the threads, in the order they lie in; then the parts' results. There are as
+  // many parts on any number of threads, so that all give the same bits.
+  void run_all(Node& node, const Epilogue& epilogue) const {
+    const auto channels = static_cast<size_t>(window_.channels);
+    const float one = 1.f, *x = node.in[0]->as<float>();
+    float *y = node.out[0]->as<float>(), *partial = Workspace::at<float>(node, partial_);
+    const float** pointers = Workspace::at<const float*>(node, pointers_);
+    const int64_t taps = window_.taps(), most = div_up(taps, parts_);
+    PoolF32 same;
+    same.step = 0;
+    same.channels = same.y_stride = channels;
+    same.count = 1;
+    same.scale = parts_ == 1 ? scale_.data() : &one;
+    same.lo = parts_ == 1 ? epilogue.low() : -HUGE_VALF;
+    same.hi = parts_ == 1 ? epilogue.high() : HUGE_VALF;
+    float* results = parts_ == 1 ? y : partial;
+    const int64_t grain = std::max<int64_t>(1, kPartValues / (most * window_.channels));
+    node.pool->run(window_.batch * parts_, grain, [&](int64_t begin, int64_t end, int thread) {
+      const float** a = pointers + thread * most;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t image = i / parts_, part = i % parts_;
+        const int64_t first = taps * part / parts_, last = taps * (part + 1) / parts_;
+        for (int64_t t = first; t < last; ++t) a[t - first] = x + (image * taps + t) * window_.channels;
+        PoolF32 p = same;
+        p.x = a;
+        p.taps = static_cast<size_t>(last - first);
+        p.y = results + i * window_.channels;
+        kernel()(p);
+      }
+    });
+    for (int64_t image = 0; image < window_.batch; ++image) {
+      float* to = y + image * window_.channels;
+      if (parts_ > 1) {
+        for (int64_t part = 0; part < parts_; ++part) {
+          pointers[part] = partial + (image * parts_ + part) * window_.channels;
+        }
+        PoolF32 p = same;
+        p.x = pointers;
+        p.taps = static_cast<size_t>(parts_);
+        p.scale = scale_.data();
+        p.lo = epilogue.low();
+        p.hi = epilogue.high();
+        p.y = to;
+        kernel()(p);
+      }
+      epilogue.finish(to, channels);
+    }
+  }
+
+  static constexpr int64_t kPartValues = 1 << 14, kMostParts = 8;
   static constexpr bool kIsMax = std::is_same<Attr, schema::MaxPoolFusion>::value;
 
   Window window_;
   FusedActivation activation_;
   RowWalk rows_;
-  size_t pointers_ = 0;
+  size_t pointers_ = 0, partial_ = 0;
+  int64_t parts_ = 1;           // of the pixels, where the window covers all
   std::vector<float> outside_;  // what taps in the padding read
   std::vector<float> scale_;    // per output pixel of an image
 };
