@@ -1,5 +1,6 @@
 // Chains: operators whose large results only the next one reads are run together, a band of rows at a time, so that
-// what lies between them stays in the cache. The results are the same as without. Only on one thread.
+// what lies between them stays in the cache. The results are the same as without. Of several threads each takes a part
+// of the rows; what reads two threads' rows is computed afterwards.
 #include <algorithm>
 #include <array>
 
@@ -9,7 +10,7 @@
 namespace lr {
 
 namespace {
-// A result as large does not stay in a second-level cache of 512 KB beside what it is computed from.
+// A result as large for each thread does not stay in a second-level cache of 512 KB beside what it is computed from.
 constexpr size_t kLargeBytes = 384 * 1024;
 // Of a band of the first operator's result.
 constexpr size_t kBandBytes = 192 * 1024;
@@ -35,54 +36,93 @@ size_t Frame::next_in_chain(size_t s, const std::vector<size_t>& reads) const {
   size_t next = s + 1;
   while (next < steps_.size() && steps_[next].done) ++next;
   if (next == steps_.size() || steps_[next].in.empty() || steps_[next].in[0] != result) return s;
-  return can_chain(steps_[next]) ? next : s;
+  const Step& step = steps_[next];
+  return can_chain(step) && !step.op->copies_input(step.node) ? next : s;
 }
 
 void Frame::find_chains() {
   const std::vector<size_t> reads = count_reads();
-  for (size_t s = 0; s < steps_.size(); ++s) steps_[s].first = steps_[s].last = s;
-  if (session_.pool.threads() > 1) return;  // which would meet after every operator of every band
+  const auto threads = static_cast<size_t>(session_.pool.threads());
   for (size_t s = 0; s < steps_.size(); ++s) {
-    if (!can_chain(steps_[s]) || steps_[s].node.out[0]->bytes() < kLargeBytes) continue;
-    size_t last = s, length = 1;
-    while (length < kMostSteps) {
+    steps_[s].first = steps_[s].last = s;
+    steps_[s].chain.clear();
+  }
+  for (size_t s = 0; s < steps_.size(); ++s) {
+    if (!can_chain(steps_[s]) || steps_[s].node.out[0]->bytes() < kLargeBytes * threads) continue;
+    std::vector<Step*> chain = {&steps_[s]};
+    size_t last = s;
+    while (chain.size() < kMostSteps) {
       const size_t next = next_in_chain(last, reads);
       if (next == last) break;
       last = next;
-      ++length;
+      chain.push_back(&steps_[last]);
     }
-    if (length == 1) continue;
-    steps_[s].chain = length;
+    if (chain.size() == 1) continue;
     for (size_t i = s; i <= last; ++i) {
       steps_[i].first = s;
       steps_[i].last = last;
     }
+    steps_[s].chain = std::move(chain);
     s = last;
   }
 }
 
-void Frame::run_chain(Step& head) {
-  std::array<Step*, kMostSteps> steps{};
-  std::array<int64_t, kMostSteps> ready{}, wanted{};
-  const size_t count = head.chain;
-  size_t found = 0;
-  for (size_t s = head.first; s <= head.last; ++s) {
-    if (!steps_[s].done) steps[found++] = &steps_[s];
-  }
+// Rows [begin, end) of the result of each step.
+struct Frame::ChainRows {
+  std::array<int64_t, kMostSteps> begin{}, end{};
+};
+
+// What a thread can compute alone: of the first step its share of the rows, of the others what reads none but these.
+Frame::ChainRows Frame::chain_part(const std::vector<Step*>& steps, int64_t part, int64_t parts) {
   const auto rows = [&](size_t i) { return steps[i]->op->row_count(steps[i]->node); };
-  const int64_t total = rows(count - 1);
+  ChainRows r;
+  r.begin[0] = rows(0) * part / parts;
+  r.end[0] = rows(0) * (part + 1) / parts;
+  for (size_t i = 1; i < steps.size(); ++i) {
+    const Op& op = *steps[i]->op;
+    const int64_t total = rows(i);
+    while (part > 0 && r.begin[i] < total && op.first_read(r.begin[i]) < r.begin[i - 1]) ++r.begin[i];
+    r.end[i] = part + 1 == parts ? total : r.begin[i];
+    while (r.end[i] < total && op.rows_read(r.end[i] + 1) <= r.end[i - 1]) ++r.end[i];
+  }
+  return r;
+}
+
+// Runs the steps' rows a band at a time.
+void Frame::run_bands(const std::vector<Step*>& steps, const ChainRows& rows) {
+  const Step& head = *steps[0];
+  const size_t last = steps.size() - 1;
   const double bands = static_cast<double>(head.node.out[0]->bytes()) / static_cast<double>(kBandBytes);
-  const int64_t band = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(total) / bands));
-  for (int64_t end = 0; end < total;) {
-    end = std::min(end + band, total);
-    wanted[count - 1] = end;
-    for (size_t i = count - 1; i > 0; --i) {
-      wanted[i - 1] = end == total ? rows(i - 1) : steps[i]->op->rows_read(wanted[i]);
+  const auto total = static_cast<double>(steps[last]->op->row_count(steps[last]->node));
+  const int64_t band = std::max<int64_t>(1, static_cast<int64_t>(total / bands));
+  std::array<int64_t, kMostSteps> ready = rows.begin, wanted{};
+  int64_t end = rows.begin[last];
+  do {
+    end = std::min(end + band, rows.end[last]);
+    wanted[last] = end;
+    for (size_t i = last; i > 0; --i) {
+      const bool all = end == rows.end[last];
+      wanted[i - 1] = all ? rows.end[i - 1] : std::min(rows.end[i - 1], steps[i]->op->rows_read(wanted[i]));
     }
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t i = 0; i <= last; ++i) {
       if (wanted[i] <= ready[i]) continue;
       steps[i]->op->run_rows(steps[i]->node, ready[i], wanted[i]);
       ready[i] = wanted[i];
+    }
+  } while (end < rows.end[last]);
+}
+
+void Frame::run_chain(Step& head) {
+  const std::vector<Step*>& steps = head.chain;
+  const int64_t parts = session_.pool.threads();
+  head.op->before_rows(head.node);
+  session_.pool.run(parts, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t part = begin; part < end; ++part) run_bands(steps, chain_part(steps, part, parts));
+  });
+  for (size_t i = 1; i < steps.size(); ++i) {
+    for (int64_t part = 1; part < parts; ++part) {
+      const int64_t begin = chain_part(steps, part - 1, parts).end[i], end = chain_part(steps, part, parts).begin[i];
+      if (begin < end) steps[i]->op->run_rows(steps[i]->node, begin, end);
     }
   }
 }

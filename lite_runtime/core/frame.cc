@@ -447,7 +447,7 @@ std::shared_ptr<const Closure> Frame::run(const Observers& observers) {
       guarded(step, [&] { infer_and_run(step); });
     } else if (timed || step.first == step.last) {
       if (!step.done) guarded(step, [&] { run_operator(step); });
-    } else if (step.chain > 0) {
+    } else if (!step.chain.empty()) {
       guarded(step, [&] { run_chain(step); });
     }
     if (timed) tell(observers, step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

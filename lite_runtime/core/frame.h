@@ -98,9 +98,9 @@ class Frame {
     Step* absorbed = nullptr;       // the later step whose work this one does as well
     double seconds = 0;             // in the present run, of the step that absorbed this one
     int scratch_block = -1;
-    // A chain: steps that are run together, band of rows by band of rows (chain.cc). The first one knows their number.
+    // A chain: steps that are run together, band of rows by band of rows (chain.cc). The first one knows them.
     size_t first = 0, last = 0;       // the chain's steps, or this one alone
-    size_t chain = 0;                 // length of the chain that starts here
+    std::vector<Step*> chain;         // of which this is the first
     std::vector<Shape> prepared_for;  // shapes seen by the last prepare (run-time steps)
   };
 
@@ -120,6 +120,9 @@ class Frame {
   bool can_chain(const Step& step) const;
   size_t next_in_chain(size_t s, const std::vector<size_t>& reads) const;
   void run_chain(Step& head);
+  struct ChainRows;
+  static ChainRows chain_part(const std::vector<Step*>& steps, int64_t part, int64_t parts);
+  static void run_bands(const std::vector<Step*>& steps, const ChainRows& rows);
   std::vector<size_t> count_reads() const;
   void prepare_and_lay_out();
   void tell(const Observers& observers, Step& step, double seconds);

@@ -147,6 +147,11 @@ class Op {
   virtual int64_t row_count(const Node&) const { return 0; }
   // The first rows of input 0, counted like an output's, that the first `rows` rows of output 0 are computed from.
   virtual int64_t rows_read(int64_t rows) const { return rows; }
+  // The first row of input 0 that row `row` of output 0 is computed from.
+  virtual int64_t first_read(int64_t row) const { return row; }
+  // Whether run_rows reads a copy of the whole input, which before_rows makes.
+  virtual bool copies_input(const Node&) const { return false; }
+  virtual void before_rows(Node&) {}
   virtual void run_rows(Node&, int64_t /*begin*/, int64_t /*end*/) {}
   // Same inputs, same outputs: may run at plan time when all inputs are known. False for random ops.
   virtual bool is_pure() const { return true; }

@@ -23,6 +23,9 @@ class Conv2D : public Op {
     return use_winograd_ || !weights_.ready() || conv_.window.batch != 1 ? 0 : conv_.window.out_h;
   }
   int64_t rows_read(int64_t rows) const override { return conv_.window.rows_read(rows); }
+  int64_t first_read(int64_t row) const override { return conv_.window.first_read(row); }
+  bool copies_input(const Node&) const override { return !conv_.depthwise() && !use_winograd_ && conv_.merges_taps(); }
+  void before_rows(Node& node) override;
   void run_rows(Node& node, int64_t begin, int64_t end) override;
 
  private:
@@ -74,7 +77,12 @@ void Conv2D::prepare(Node& node) {
 void Conv2D::run(Node& node) {
   if (node.out[0]->count() == 0) return;
   if (use_winograd_) return winograd_.run(node, Epilogue(activation_, node));
+  before_rows(node);
   run_rows(node, 0, conv_.window.batch * conv_.window.out_h);
+}
+
+void Conv2D::before_rows(Node& node) {
+  if (copies_input(node)) conv_.pad_rows(node, node.in[0]->as<float>(), 0.f, Workspace::at<float>(node, padded_));
 }
 
 void Conv2D::run_rows(Node& node, int64_t begin, int64_t end) {
@@ -128,10 +136,9 @@ void Conv2D::run_gemm(Node& node, int64_t begin, int64_t end) const {
   }
   const auto* zeros = static_cast<const float*>(zeros_.get());
   if (conv_.merges_taps()) {
-    float* padded = Workspace::at<float>(node, padded_);
-    if (begin == 0) conv_.pad_rows(node, x, 0.f, padded);
+    const float* padded = Workspace::at<float>(node, padded_);
     return run([&](int64_t, int64_t row, size_t rows, const float** a) {
-      conv_.fill_runs(static_cast<const float*>(padded), first + row, rows, zeros, a);
+      conv_.fill_runs(padded, first + row, rows, zeros, a);
     });
   }
   run([&](int64_t g, int64_t row, size_t rows, const float** a) {

@@ -40,6 +40,8 @@ struct Window {
   int64_t rows_read(int64_t rows) const {
     return std::clamp<int64_t>((rows - 1) * stride.h - top + (kernel.h - 1) * dilation.h + 1, 0, in_h);
   }
+  // The first input row that output row `row` of an image reads, or would if there were no padding above.
+  int64_t first_read(int64_t row) const { return std::max<int64_t>(0, row * stride.h - top); }
 };
 
 // Fills in the rest of a window whose kernel, stride and dilation are set, over NHWC input 0.

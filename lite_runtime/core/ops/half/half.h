@@ -33,6 +33,9 @@ class HalfStep : public Op {
   bool absorb(const Elementwise& next) override;
   int64_t row_count(const Node& node) const override { return way_ == Way::kAsItIs ? op_->row_count(node) : 0; }
   int64_t rows_read(int64_t rows) const override { return op_->rows_read(rows); }
+  int64_t first_read(int64_t row) const override { return op_->first_read(row); }
+  bool copies_input(const Node& node) const override { return op_->copies_input(node); }
+  void before_rows(Node& node) override { op_->before_rows(node); }
   void run_rows(Node& node, int64_t begin, int64_t end) override { op_->run_rows(node, begin, end); }
 
  protected:
