@@ -17,7 +17,7 @@ class AlongAxes : public Op {
 
   void run(Node& node) override {
     if (node.out[0]->count() == 0) return;
-    constexpr int64_t kGrain = 8192;  // elements worth a thread
+    constexpr int64_t kGrain = 4096;  // elements worth a thread
     const float* x = node.in[0]->as<float>();
     float* y = node.out[0]->as<float>();
     const int64_t length = view_.channels, blocks = div_up(view_.inner, kColumns);

@@ -10,7 +10,7 @@ namespace lr {
 namespace {
 
 constexpr int64_t kChunk = 512;     // elements of a buffer on the stack
-constexpr int64_t kGrain = 16384;   // elements worth a thread
+constexpr int64_t kGrain = 4096;    // elements worth a thread
 constexpr int64_t kShortRow = 257;  // rows below this are repeated to make longer ones
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 

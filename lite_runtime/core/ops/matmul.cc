@@ -66,7 +66,7 @@ void MatrixProduct::pack(const Node& node, float* packed) const {
   const auto k = static_cast<size_t>(g_.k), n = static_cast<size_t>(g_.n);
   const auto nr = static_cast<int64_t>(kernels().gemm_nr);
   const int64_t panels = div_up(g_.n, nr), panel_floats = nr * (1 + g_.k);
-  node.pool->run(g_.b_count * panels, std::max<int64_t>(1, kGemmGrain / 4 / panel_floats),
+  node.pool->run(g_.b_count * panels, std::max<int64_t>(1, kGemmGrain / 16 / panel_floats),
                  [&](int64_t begin, int64_t end, int) {
                    for (int64_t i = begin; i < end; ++i) {
                      const int64_t column = i % panels * nr;

@@ -10,7 +10,7 @@ namespace lr {
 namespace {
 
 // Elements worth a thread.
-constexpr int64_t kGrain = 8192;
+constexpr int64_t kGrain = 2048;
 constexpr int kFormatNchw = 0;
 
 int64_t rows_per_thread(int64_t row) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, row)); }

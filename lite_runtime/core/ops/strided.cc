@@ -7,7 +7,7 @@
 namespace lr {
 namespace {
 
-constexpr int64_t kGrainBytes = 64 * 1024;
+constexpr int64_t kGrainBytes = 16 * 1024;
 constexpr int64_t kTile = 32;        // side of a transposed block
 constexpr int64_t kShortRow = 4096;  // bytes for which a call of memcpy counts
 
