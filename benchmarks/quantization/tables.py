@@ -20,7 +20,7 @@ import numpy as np
 
 import converter
 import lite_runtime
-from benchmarks.quantization import mobilenet, sentence_embedding, text_lines, text_recognition
+from benchmarks.quantization import memory, mobilenet, sentence_embedding, text_lines, text_recognition
 from converter.errors import UnsupportedError
 from converter.report import Report
 
@@ -209,6 +209,29 @@ def images(options: argparse.Namespace) -> str:
     return "MobileNetV2 (224 x 224) with random weights: sizes.\n\n" + table(rows, []).replace(" |  |", " |")
 
 
+def memories(options: argparse.Namespace) -> str:
+    lines = ["| network | setting | file | peak | its own after a run |", "|---|---|--:|--:|--:|"]
+    networks = [("MiniLM", sentence_embedding.model(options.cache)), ("MobileNetV2", mobilenet.model(options.cache))]
+    settings: list[tuple[str, Config]] = [
+        ("float32", {}),
+        ("WEIGHT_QUANT, 8 bits", weights(8)),
+        ("WEIGHT_QUANT, 4 bits", weights(4)),
+        ("WEIGHT_QUANT, 4 bits in blocks of 32", blocks(32)),
+    ]
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, source in networks:
+            for setting, config in settings:
+                target, _ = converted(source, config, Path(temporary))
+                size, taken = target.stat().st_size, memory.of(target)
+                cells = " | ".join(f"{n / 1e6:.1f}" for n in (size, taken.peak, taken.own))
+                lines.append(f"| {name} | {setting} | {cells} |")
+                print(f"  {lines[-1]}", flush=True)
+    return (
+        "Megabytes of a fresh process, one thread, above what it had before: the most that was resident while the "
+        "model was loaded and run (pages of the file among it), and what is then its own.\n\n" + "\n".join(lines)
+    )
+
+
 # MindSpore Lite's file, the network, and the setting it was made with.
 _THEIRS: list[tuple[str, str, Config]] = [
     *((f"wide_wq{bits}", "wide", weights(bits)) for bits in (2, 4, 5, 8, 12, 16)),
@@ -234,7 +257,15 @@ def sizes(options: argparse.Namespace) -> str:
     return "Files of the same networks by the same settings.\n\n" + "\n".join(lines)
 
 
-_TABLES = {"digits": digits, "text": text, "mixed": mixed, "sentences": sentences, "images": images, "sizes": sizes}
+_TABLES = {
+    "digits": digits,
+    "text": text,
+    "mixed": mixed,
+    "sentences": sentences,
+    "images": images,
+    "memory": memories,
+    "sizes": sizes,
+}
 
 
 def main() -> None:

@@ -36,6 +36,8 @@ Tell = Callable[[str, int, int], None]
 _SAMPLES = 8
 # A layer's own error only ranks it: whether a mixture is within the budget is measured on all of them.
 _SENSITIVITY_SAMPLES = 3
+# Mixtures whose layers' errors add up to so many times the budget are not tried.
+_HOPELESS = 3
 # int8 must be faster by this part to count as faster.
 _FASTER = 0.97
 _FLOAT_BITS = 32
@@ -103,6 +105,7 @@ class _Search:
         self._accuracy = accuracy
         self._tried = 0
         self._tell = tell
+        self._memo = weight.Memo()
         self._answers = [*map(self._runner(exporter.export(model)), samples)]
         self._float_accuracy = accuracy(self._runner(exporter.export(model))) if accuracy is not None else 0.0
 
@@ -130,15 +133,26 @@ class _Search:
         """The state with as many of these layers as possible in a precision a step cheaper."""
         if not nodes:
             return state
-        self._tried += 1
-        self._tell("try cheaper layers, mixture", self._tried, 0)
         tried = {**state, **{node: state[node] - 1 for node in nodes}}
-        if self._is_within(self._planned(options, tried)):
-            return tried
+        if not self._is_hopeless(options, tried):
+            self._tried += 1
+            self._tell("try cheaper layers, mixture", self._tried, 0)
+            if self._is_within(self._planned(options, tried)):
+                return tried
         middle = len(nodes) // 2
         for half in (nodes[:middle], nodes[middle:]) if middle else ():
             state = self._cheaper(options, state, half)
         return state
+
+    def _is_hopeless(self, options: Mapping[Node, list[_Option]], state: Mapping[Node, int]) -> bool:
+        """Whether the layers' own errors, which add up roughly, are far from the budget."""
+        if self._budget.min_snr is None:
+            return False
+        return sum(found[state[node]].noise for node, found in options.items()) > _HOPELESS * self._limit()
+
+    def _limit(self) -> float:
+        assert self._budget.min_snr is not None
+        return float(10 ** (-self._budget.min_snr / 10))
 
     def _first_within(self, options: Mapping[Node, list[_Option]], states: Sequence[dict[Node, int]]) -> int:
         """Of states that become better, the first within the budget; the last one is not tried."""
@@ -218,8 +232,7 @@ class _Search:
         data = self._export(chosen)
         if self._accuracy is not None and self._budget.max_drop is not None:
             return self._accuracy(self._runner(data)) >= self._float_accuracy - self._budget.max_drop - 1e-9
-        assert self._budget.min_snr is not None
-        return self._noise(data) <= 10 ** (-self._budget.min_snr / 10)
+        return self._noise(data) <= self._limit()
 
     def _plan_of(self, chosen: Mapping[Node, _Option]) -> Plan:
         plan = {node: s for node, s in self._plan.items() if node not in chosen}
@@ -233,7 +246,7 @@ class _Search:
         copied = {clone.nodes[node]: settings for node, settings in plan.items()}
         if full.has_products(plan):
             full.apply(clone.model, copied, {clone[value]: found for value, found in self._seen.items()})
-        weight.apply(clone.model, copied, self._samples)
+        weight.apply(clone.model, copied, self._samples, self._memo)
         dynamic.apply(clone.model, copied)
         return exporter.export(clone.model)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Union
 
 import numpy as np
 
@@ -50,6 +51,34 @@ class Weight:
     index: int
 
 
+@dataclass(frozen=True)
+class _Whole:
+    """A quantised weight in one tensor."""
+
+    stored: packing.Stored
+    dtype: DataType
+    params: Sequence[QuantParam]
+
+    def use(self, weight: Weight) -> None:
+        value = weight.value
+        value.data, value.compression, value.dtype = self.stored.data, self.stored.form, self.dtype
+        value.quant = list(self.params)
+        for node, _ in value.uses:
+            node.quant_type = "QUANT_WEIGHT"
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    blocks: weight_blocks.Blocks
+    size: int
+
+    def use(self, weight: Weight) -> None:
+        weight_blocks.use(list(weight.value.uses), weight.value.name, self.blocks, self.size)
+
+
+_Result = Union[_Whole, _Blocks]
+
+
 def weights(model: Model, plan: Plan) -> Iterator[Weight]:
     """The constants that may be quantised, each once, in execution order."""
     seen: set[Value] = set()
@@ -87,24 +116,47 @@ def channel_axis(node: Node, index: int) -> int | None:
     return 0
 
 
-def apply(model: Model, plan: Plan, samples: Samples = ()) -> list[str]:
+class Memo:
+    """Weights quantised before, for those who try many plans on copies of one model, which share their weights."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Any, ...], tuple[np.ndarray, _Result]] = {}
+
+    def get(self, weight: Weight, settings: Settings) -> _Result | None:
+        return self._found.get(self._key(weight, settings), (None, None))[1]
+
+    def put(self, weight: Weight, settings: Settings, data: np.ndarray, result: _Result) -> None:
+        self._found[self._key(weight, settings, data)] = (data, result)  # with the array, so that its id stays its own
+
+    @staticmethod
+    def _key(weight: Weight, settings: Settings, data: np.ndarray | None = None) -> tuple[Any, ...]:
+        array = weight.value.data if data is None else data
+        return id(array), weight.node.name, weight.index, tuple(sorted(settings.values.items()))
+
+
+def apply(model: Model, plan: Plan, samples: Samples = (), memo: Memo | None = None) -> list[str]:
     """Quantises the weights of the nodes that are planned so, in place. Returns notes for the user.
 
     ``samples`` are calibration inputs, for GPTQ. Raises UsageError where that needs some and has none.
     """
+    memo = memo or Memo()
     chosen = {node: settings for node, settings in plan.items() if settings.algorithm == WEIGHT}
     notes = Notes()
     planned = list(weights(model, chosen))
     by_data = [w.node for w in planned if w.index == 1 and chosen[w.node]["quant_strategy"] == "GPTQ"]
-    moments_of = moments(model, by_data, samples) if by_data else {}
+    new = [w.node for w in planned if w.node in by_data and memo.get(w, chosen[w.node]) is None]
+    moments_of = moments(model, new, samples) if new else {}
     for weight in planned:
         reason = refusal(model, weight, chosen)
-        if not reason:
+        before = None if reason else memo.get(weight, chosen[weight.node])
+        if before is not None:
+            before.use(weight)
+        elif not reason:
             rounding = Compensation(moments_of[weight.node]).rounded if weight.node in moments_of else rounded
-            reason = _quantize(model, weight, chosen[weight.node], rounding)
+            reason = _quantize(model, weight, chosen[weight.node], rounding, memo)
         if reason:
             notes.add(weight.value.name, reason)
-    plain = sum(node not in moments_of for node in by_data)
+    plain = sum(node not in moments_of for node in new)
     without = f"GPTQ rounds {plain} weight(s) to the nearest: their inputs' moments are not known or not finite"
     return notes.lines() + ([without] if plain else [])
 
@@ -157,27 +209,29 @@ def refusal(model: Model, weight: Weight, plan: Plan) -> str:
     return ""
 
 
-def _quantize(model: Model, weight: Weight, settings: Settings, rounding: Rounding) -> str:
+def _quantize(model: Model, weight: Weight, settings: Settings, rounding: Rounding, memo: Memo) -> str:
     """Quantises one weight; returns why not, or ""."""
-    value = weight.value
-    assert value.data is not None
-    if _in_blocks(weight, settings, rounding):
+    data = weight.value.data
+    assert data is not None
+    blocks = _blocks(weight, settings, rounding)
+    if blocks is not None:
+        memo.put(weight, settings, data, blocks)
+        blocks.use(weight)
         return ""
     # Weights that are dequantised on the fly have one scale each, as MindSpore Lite writes them.
     per_channel = settings["per_channel"] and not settings["dequant_strategy"]
     axis = channel_axis(weight.node, weight.index) if per_channel else None
-    limit = _WORTH * value.data.nbytes
+    limit = _WORTH * data.nbytes
     bits = settings["bit_num"]
     if bits == 0:
-        coded = entropy_coded(value.data, settings["init_scale"])
+        coded = entropy_coded(data, settings["init_scale"])
         if coded is None or len(coded) > limit:
             return "a table of codes is not worth while for so few or such different values"
-        _store(weight, packing.Stored("FSE", coded), DataType.FLOAT32, ())
-        return ""
+        return _use(weight, settings, _Whole(packing.Stored("FSE", coded), DataType.FLOAT32, ()), memo)
     if axis is None:
         rounding = rounded
     correct = settings["bias_correction"] and rounding is rounded
-    result = quantize(value.data, axis, bits, _STRATEGIES[settings["quant_strategy"]], correct, rounding)
+    result = quantize(data, axis, bits, _STRATEGIES[settings["quant_strategy"]], correct, rounding)
     if settings["dequant_strategy"]:
         if result.q.nbytes + 16 * len(result.params) > limit:
             return _TOO_SMALL
@@ -186,31 +240,28 @@ def _quantize(model: Model, weight: Weight, settings: Settings, rounding: Roundi
     stored = packing.smallest(result.q, bits, result.zero_points, settings["enable_encode"])
     if stored.data.nbytes + len(result.params) * _PARAM_BYTES.get(bits, 28) > limit:
         return _TOO_SMALL
-    _store(weight, stored, DataType.of(result.q.dtype), result.params)
+    return _use(weight, settings, _Whole(stored, DataType.of(result.q.dtype), result.params), memo)
+
+
+def _use(weight: Weight, settings: Settings, result: _Whole, memo: Memo) -> str:
+    assert weight.value.data is not None
+    memo.put(weight, settings, weight.value.data, result)
+    result.use(weight)
     return ""
 
 
-def _in_blocks(weight: Weight, settings: Settings, rounding: Rounding) -> bool:
-    """Stores a weight in blocks where it is to be and can be."""
+def _blocks(weight: Weight, settings: Settings, rounding: Rounding) -> _Blocks | None:
+    """A weight in blocks where it is to be and can be."""
     value, size = weight.value, int(settings["block_size"])
     if size == 0 or not all(weight_blocks.fits(node, index) for node, index in value.uses):
-        return False
+        return None
     assert value.data is not None
     by_column = channel_axis(weight.node, weight.index) == 1
     rows = np.ascontiguousarray(value.data.T) if by_column else value.data
     blocks = weight_blocks.in_blocks(rows, size, settings["block_symmetric"], rounding)
     if blocks is None or blocks.nbytes > _WORTH * value.data.nbytes:
-        return False
-    weight_blocks.use(list(value.uses), value.name, blocks, size)
-    return True
-
-
-def _store(weight: Weight, stored: packing.Stored, dtype: DataType, params: Sequence[QuantParam]) -> None:
-    value = weight.value
-    value.data, value.compression, value.dtype = stored.data, stored.form, dtype
-    value.quant = list(params)
-    for node, _ in value.uses:
-        node.quant_type = "QUANT_WEIGHT"
+        return None
+    return _Blocks(blocks, size)
 
 
 def _dequantize_on_the_fly(model: Model, weight: Weight, result: Quantized, axis: int | None) -> None:
