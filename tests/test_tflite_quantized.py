@@ -111,7 +111,14 @@ CASES = [
     _case("HARD_SWISH", [_q(3, 300)], {}, "HardSwishOptions", _X, _Y),
     _case("LEAKY_RELU", [_q(3, 300)], {"alpha": 0.2}, "LeakyReluOptions", _X, _Y),
     _case("SOFTMAX", [_q(6, 40)], {"beta": 1.0}, "SoftmaxOptions", _X, (1 / 256, -128)),
-    _case("MEAN", [_q(2, 5, 4, 9), Const([1, 2])], {"keepDims": True}, "ReducerOptions", _X, None, (0.03, 4)),
+    *(_case("MEAN", [_q(*shape), Const(axes)], {"keepDims": keep}, "ReducerOptions", _X, None, y)
+      for shape, axes, keep, y in (
+          ((2, 5, 4, 9), [1, 2], True, (0.03, 4)),
+          ((1, 7, 7, 300), [-2, 1], False, (0.03, -3)),
+          ((3, 5, 4, 9), [0, 1], False, (0.03, 4)),
+          ((2, 5, 4, 9), [1, 3], False, (0.03, 4)),
+          ((3, 70), [1], True, (0.02, 0)),
+      )),
     _case("PAD", [_q(2, 3, 4), Const([[0, 0], [1, 2], [0, 1]])], {}, "PadOptions", _X, None, _X),
     _case("RESHAPE", [_q(2, 3, 4), Const([4, 6])], {"newShape": [4, 6]}, "ReshapeOptions", _X, None, _X),
     _case("TRANSPOSE", [_q(2, 3, 4), Const([2, 0, 1])], {}, "TransposeOptions", _X, None, _X),
