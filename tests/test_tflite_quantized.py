@@ -127,6 +127,10 @@ CASES = [
     _case("RESIZE_NEAREST_NEIGHBOR", [_q(1, 4, 5, 3), Const([8, 10])], {}, "ResizeNearestNeighborOptions",
           _X, None, _X),
     _case("MAXIMUM", [_q(2, 3, 4), _q(2, 3, 4)], {}, "MaximumMinimumOptions", _X, _X, _X),
+    # A short row that meets all others, in more than one piece; on either side.
+    *(_case(op, operands, {}, f"{op.capitalize()}Options", _X, (0.03, 9), y)
+      for op, y in (("ADD", _Y), ("SUB", _Y), ("MUL", (0.11, 3)))
+      for operands in ([_q(2, 30, 35, 24), _q(2, 1, 1, 24)], [_q(1, 1, 1, 7), _q(1, 9, 300, 7)])),
 ]  # fmt: skip
 
 

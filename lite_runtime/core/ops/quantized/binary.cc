@@ -38,14 +38,17 @@ class BinaryInt8 : public Op {
     Loops<3> loops;
     for (int d = 0; d < out.shape.rank(); ++d) loops.add({out.shape[d], {a_steps[d], b_steps[d], z_steps[d]}});
     if (loops.empty()) return;
-    const Loops<3>::Dim inner = loops.take_inner();
-    const int64_t size = std::min(inner.size, kGrain), per_row = div_up(inner.size, size);
+    Loops<3>::Dim inner = loops.take_inner();
+    const int64_t period = take_repeated(loops, inner);
+    const int64_t most = period == 0 ? kGrain : kGrain / period * period;
+    const int64_t size = std::min(inner.size, most), per_row = div_up(inner.size, size);
     loops.add({per_row, {size * inner.step[0], size * inner.step[1], size * inner.step[2]}});
     parallel(node.pool, loops.count(), std::max<int64_t>(1, kGrain / size), [&](int64_t begin, int64_t end, int) {
       int64_t i = begin;
       loops.each(begin, end, [&](const int64_t* at) {
         const int64_t n = std::min(size, inner.size - i++ % per_row * size);
-        row(a.as<int8_t>() + at[0], inner.step[0], b.as<int8_t>() + at[1], inner.step[1], out.as<int8_t>() + at[2], n);
+        row(a.as<int8_t>() + at[0], inner.step[0], b.as<int8_t>() + at[1], inner.step[1], out.as<int8_t>() + at[2], n,
+            period);
       });
     });
   }
@@ -53,12 +56,32 @@ class BinaryInt8 : public Op {
   int overwrites() const override { return 0; }
 
  private:
-  void row(const int8_t* a, int64_t a_step, const int8_t* b, int64_t b_step, int8_t* z, int64_t n) const {
+  // Short rows of which one operand has the same one every time, as for a factor per channel, become a single row, in
+  // which that operand has the step 0 and so many elements; 0: they are not such.
+  static int64_t take_repeated(Loops<3>& loops, Loops<3>::Dim& inner) {
+    const int64_t n = inner.size;
+    if (loops.rank() == 0 || n > kChunk / 2 || inner.step[0] != 1 || inner.step[1] != 1) return 0;
+    const Loops<3>::Dim outer = loops.inner();
+    const bool repeats_a = outer.step[0] == 0 && outer.step[1] == n,
+               repeats_b = outer.step[1] == 0 && outer.step[0] == n;
+    if ((!repeats_a && !repeats_b) || outer.step[2] != n) return 0;
+    loops.take_inner();
+    inner.size *= outer.size;
+    inner.step[repeats_a ? 0 : 1] = 0;
+    return n;
+  }
+
+  // An operand of step 0 is one element, or `period` of them, again and again.
+  void row(const int8_t* a, int64_t a_step, const int8_t* b, int64_t b_step, int8_t* z, int64_t n,
+           int64_t period) const {
     int8_t repeated[kChunk];
     if (a_step == b_step) return compute(a, b, z, n);  // both are 0 for single elements
-    std::memset(repeated, a_step == 0 ? *a : *b, static_cast<size_t>(std::min(n, kChunk)));
-    for (int64_t i = 0; i < n; i += kChunk) {
-      compute(a_step == 0 ? repeated : a + i, b_step == 0 ? repeated : b + i, z + i, std::min(kChunk, n - i));
+    const int8_t* from = a_step == 0 ? a : b;
+    const int64_t chunk = period == 0 ? kChunk : kChunk / period * period;
+    if (period == 0) std::memset(repeated, *from, static_cast<size_t>(std::min(n, chunk)));
+    for (int64_t i = 0; period != 0 && i < std::min(n, chunk); i += period) std::copy_n(from, period, repeated + i);
+    for (int64_t i = 0; i < n; i += chunk) {
+      compute(a_step == 0 ? repeated : a + i, b_step == 0 ? repeated : b + i, z + i, std::min(chunk, n - i));
     }
   }
 
