@@ -11,10 +11,11 @@ import numpy as np
 
 from converter import engine
 from converter import witness as witnesses
-from converter.errors import SourceFileError, UsageError
+from converter.errors import UsageError
 from converter.fmk import FmkType
 from converter.importers.layout import channels_last_perm
 from converter.ir.graph import Model, Value
+from converter.quant.samples import arrays_of
 from lite_runtime import _native
 from lite_runtime.errors import LiteRuntimeError, UnsupportedModelError
 
@@ -167,13 +168,7 @@ def _random(inputs: Sequence[Value], taken: Sequence[np.dtype], size: int) -> li
 
 
 def _read(inputs: Sequence[Value], path: Path) -> list[np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored: Mapping[str, np.ndarray] = dict(file)
-    except OSError as error:
-        raise SourceFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: is not a .npz file of arrays ({error})") from error
+    stored = arrays_of(path)
     in_order = iter(stored.values())
     by_name = all(value.name in stored for value in inputs)
     if not by_name and len(stored) < len(inputs):

@@ -407,3 +407,38 @@ def test_operators_between_two_convolutions(op: str, tmp_path: Path) -> None:
     assert same == (op in _MOVING)
     found = _run(model, samples[0][0], tmp_path)[0]
     assert np.linalg.norm(found - expected) <= 0.03 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("method", ["MAX_MIN", "KL", "REMOVAL_OUTLIER", "PERCENTILE", "MSE"])
+@pytest.mark.parametrize("size", [1e-42, 1e-30, 1e30, 1e36])
+def test_ranges_at_the_ends_of_float32(size: float, method: str, tmp_path: Path) -> None:
+    """Activations that are subnormal, or as large as can be: counted, quantised, and finite."""
+
+    def build(graph: Graph, x: Value) -> Value:
+        y = _conv(graph, x, 8, name="first")
+        y.producer.inputs[1].data = y.producer.inputs[1].data * np.float32(size)
+        y.producer.inputs[2].data = y.producer.inputs[2].data * np.float32(size)
+        return _conv(graph, y, 4, name="second")
+
+    samples = [[_f(1, 6, 6, 3, seed=i)] for i in range(4)]
+    expected = _run(_model(build, (1, 6, 6, 3)), samples[0][0], tmp_path)[0]
+    model = _model(build, (1, 6, 6, 3))
+    quantize(model, _rules(activation_quant_method=method), samples)
+    assert [n.op for n in model.main.nodes].count("QuantDTypeCast") == 2
+    found = _run(model, samples[0][0], tmp_path)[0]
+    error = np.linalg.norm((found - expected).astype(np.float64))
+    # Steps of int8 are no smaller than the least normal number.
+    assert np.isfinite(found).all() and (size < 1e-37 or error <= 0.1 * np.linalg.norm(expected.astype(np.float64)))
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 and no archive", "cut"])
+def test_calibration_files_that_are_damaged(content: bytes | str, tmp_path: Path) -> None:
+    path = tmp_path / "inputs.npz"
+    if isinstance(content, str):
+        np.savez_compressed(path, x=_f(4, 3, 8, 8))
+        content = path.read_bytes()[:200]
+    path.write_bytes(content)
+    source = DATA / "mindir_v1" / "cnn.mindir"
+    config = {"common_quant_param": {"quant_type": "FULL_QUANT"}}
+    with pytest.raises(converter.ConvertError, match=r"not a \.npz file of arrays, or it is damaged"):
+        converter.convert(source, tmp_path / "net.ms", config=config, calibration=path, check=False)

@@ -71,6 +71,10 @@ class Observer:
         self._feeds = dict(zip(self._inputs, sample))
 
 
+# Ranges whose parts can be counted in float32.
+_FLOAT32_WIDTHS = (1e-30, 1e38)
+
+
 @dataclass
 class Statistics:
     """What was seen of a float value.
@@ -135,9 +139,11 @@ class Statistics:
         self._rows += len(rows)
 
     def add_counts(self, x: np.ndarray) -> None:
-        low, high = self.low, self.high
-        if high > low and x.size:
-            scaled = (x.reshape(-1) - np.float32(low)) * np.float32(BINS / (high - low))
+        low, width = self.low, self.high - self.low
+        if width > 0 and x.size:
+            fits = _FLOAT32_WIDTHS[0] < width < _FLOAT32_WIDTHS[1]
+            numbers: np.ndarray = x.reshape(-1).astype(np.float32 if fits else np.float64, copy=False)
+            scaled = (numbers - low) * (BINS / width)
             self.counts += np.bincount(np.clip(scaled, 0, BINS - 1).astype(np.int32), minlength=BINS)
 
 

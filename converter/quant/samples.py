@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Union
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -68,8 +70,8 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
             return dict(file)
     except OSError as error:
         raise SourceFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: is not a .npz file of arrays ({error})") from error
+    except (ValueError, EOFError, BadZipFile, zlib.error) as error:
+        raise UsageError(f"{path}: is not a .npz file of arrays, or it is damaged") from error
 
 
 def _from_file(path: Path, inputs: Sequence[Value]) -> list[list[np.ndarray]]:
