@@ -139,7 +139,8 @@ def mixed(options: argparse.Namespace) -> str:
         ("FULL_QUANT, SPEED within 25 dB", within(full(), "SPEED", 25)),
         ("WEIGHT_QUANT, 4 or 8 bits, SIZE within 15 dB", within(weights(4, quant_strategy="MSE"), "SIZE", 15)),
     ]
-    return _lines_of_text(options, settings)
+    note = "With SPEED, which layers stay float depends on the times measured on the machine that wrote this table."
+    return f"{_lines_of_text(options, settings)}\n\n{note}"
 
 
 def _lines_of_text(options: argparse.Namespace, settings: Sequence[tuple[str, Config]]) -> str:
