@@ -120,6 +120,23 @@ class DecodedInputs {
 
 struct Elementwise;  // see ops/activation.h
 
+// What an operator offers whose output 0 can be computed some rows at a time, from the first to the last.
+class ByRows {
+ public:
+  virtual int64_t row_count() const = 0;
+  // The first rows of input 0, counted like an output's, that the first `rows` rows of output 0 are computed from.
+  virtual int64_t rows_read(int64_t rows) const = 0;
+  // The first row of input 0 that row `row` of output 0 is computed from.
+  virtual int64_t first_read(int64_t row) const = 0;
+  // Whether run_rows reads a copy of the whole input, which before_rows makes.
+  virtual bool copies_input() const = 0;
+  virtual void before_rows(Node& node) = 0;
+  virtual void run_rows(Node& node, int64_t begin, int64_t end) = 0;
+
+ protected:
+  ~ByRows() = default;
+};
+
 class Op {
  public:
   virtual ~Op() = default;
@@ -142,17 +159,8 @@ class Op {
   // rows (out[0]->stride()) are computed in their places in it. Both are asked after prepare.
   virtual bool joins_rows(const Node&) const { return false; }
   virtual bool spaces_rows(const Node&) const { return false; }
-  // How many rows output 0 has that run_rows can compute on their own, from the first to the last; 0: it cannot.
-  // Asked after prepare.
-  virtual int64_t row_count(const Node&) const { return 0; }
-  // The first rows of input 0, counted like an output's, that the first `rows` rows of output 0 are computed from.
-  virtual int64_t rows_read(int64_t rows) const { return rows; }
-  // The first row of input 0 that row `row` of output 0 is computed from.
-  virtual int64_t first_read(int64_t row) const { return row; }
-  // Whether run_rows reads a copy of the whole input, which before_rows makes.
-  virtual bool copies_input(const Node&) const { return false; }
-  virtual void before_rows(Node&) {}
-  virtual void run_rows(Node&, int64_t /*begin*/, int64_t /*end*/) {}
+  // Where output 0 can be computed row by row; null: it cannot. Asked after prepare.
+  virtual ByRows* by_rows(const Node&) { return nullptr; }
   // Same inputs, same outputs: may run at plan time when all inputs are known. False for random ops.
   virtual bool is_pure() const { return true; }
 };

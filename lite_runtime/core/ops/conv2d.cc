@@ -11,7 +11,7 @@ namespace lr {
 
 namespace {
 
-class Conv2D : public Op {
+class Conv2D : public Op, public ByRows {
  public:
   void infer(Node& node) override;
   void prepare(Node& node) override;
@@ -19,12 +19,13 @@ class Conv2D : public Op {
   bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
   // An addend lies row by row.
   bool spaces_rows(const Node& node) const override { return node.addend == nullptr; }
-  int64_t row_count(const Node&) const override {
-    return use_winograd_ || !weights_.ready() || conv_.window.batch != 1 ? 0 : conv_.window.out_h;
+  ByRows* by_rows(const Node&) override {
+    return use_winograd_ || !weights_.ready() || conv_.window.batch != 1 ? nullptr : this;
   }
+  int64_t row_count() const override { return conv_.window.out_h; }
   int64_t rows_read(int64_t rows) const override { return conv_.window.rows_read(rows); }
   int64_t first_read(int64_t row) const override { return conv_.window.first_read(row); }
-  bool copies_input(const Node&) const override { return !conv_.depthwise() && !use_winograd_ && conv_.merges_taps(); }
+  bool copies_input() const override { return !conv_.depthwise() && !use_winograd_ && conv_.merges_taps(); }
   void before_rows(Node& node) override;
   void run_rows(Node& node, int64_t begin, int64_t end) override;
 
@@ -82,7 +83,7 @@ void Conv2D::run(Node& node) {
 }
 
 void Conv2D::before_rows(Node& node) {
-  if (copies_input(node)) conv_.pad_rows(node, node.in[0]->as<float>(), 0.f, Workspace::at<float>(node, padded_));
+  if (copies_input()) conv_.pad_rows(node, node.in[0]->as<float>(), 0.f, Workspace::at<float>(node, padded_));
 }
 
 void Conv2D::run_rows(Node& node, int64_t begin, int64_t end) {

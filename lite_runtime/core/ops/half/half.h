@@ -31,12 +31,7 @@ class HalfStep : public Op {
   bool is_pure() const override { return op_->is_pure(); }
   bool elementwise(const Node& node, Elementwise* what) const override;
   bool absorb(const Elementwise& next) override;
-  int64_t row_count(const Node& node) const override { return way_ == Way::kAsItIs ? op_->row_count(node) : 0; }
-  int64_t rows_read(int64_t rows) const override { return op_->rows_read(rows); }
-  int64_t first_read(int64_t row) const override { return op_->first_read(row); }
-  bool copies_input(const Node& node) const override { return op_->copies_input(node); }
-  void before_rows(Node& node) override { op_->before_rows(node); }
-  void run_rows(Node& node, int64_t begin, int64_t end) override { op_->run_rows(node, begin, end); }
+  ByRows* by_rows(const Node& node) override { return way_ == Way::kAsItIs ? op_->by_rows(node) : nullptr; }
 
  protected:
   // Whether the derived class can do the node, whose shapes are known, in float16.
