@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "ops/either.h"
 #include "ops/quantized/quantized.h"
 
 namespace lr {
@@ -286,25 +287,7 @@ class DynamicMatMul : public Int8Product {
   bool narrow_ = false;
 };
 
-// Both forms of one primitive: the file tells which.
-class QuantizedMatMul : public Op {
- public:
-  static bool accepts(const NodeDef& node, const Model& model) {
-    return DynamicMatMul::accepts(node, model) || MatMulInt8::accepts(node, model);
-  }
-
-  void infer(Node& node) override {
-    if (form_ == nullptr && DynamicMatMul::accepts(*node.def, *node.model)) form_ = std::make_unique<DynamicMatMul>();
-    if (form_ == nullptr) form_ = std::make_unique<MatMulInt8>();
-    form_->infer(node);
-  }
-  void prepare(Node& node) override { form_->prepare(node); }
-  void run(Node& node) override { form_->run(node); }
-  bool absorb(const Elementwise& next) override { return form_->absorb(next); }
-
- private:
-  std::unique_ptr<Op> form_;
-};
+using QuantizedMatMul = Either<DynamicMatMul, MatMulInt8>;
 
 LR_REGISTER_QUANTIZED_OP(MatMulFusion, QuantizedMatMul)
 LR_REGISTER_QUANTIZED_OP(FullConnection, QuantizedMatMul)

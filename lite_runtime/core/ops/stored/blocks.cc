@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "custom.h"
+#include "ops/either.h"
 #include "ops/indexing.h"
 #include "ops/stored/weights.h"
 
@@ -31,7 +32,10 @@ int64_t number(const Node& node, const char* name) {
   return value;
 }
 
-bool is_custom(const NodeDef& node, const char* type) {
+// Where the user has registered an operator of this name, that is used.
+bool is_custom(const NodeDef& node, const Model& model, const char* type) {
+  const auto is_const = [&](size_t i) { return node.inputs.size() > i && model.tensors()[node.inputs[i]].is_const(); };
+  if (!is_const(1) || !is_const(2) || (node.inputs.size() > 3 && !is_const(3))) return false;
   const auto* attr = node.attributes->value_as<schema::Custom>();
   CustomOperator own;
   return attr->type() != nullptr && attr->type()->str() == type && !find_custom(type, own);
@@ -80,6 +84,8 @@ class ByBlock : public StoredMatrix {
 
 class MatMulBlocks : public Op {
  public:
+  static bool accepts(const NodeDef& node, const Model& model) { return is_custom(node, model, "MatMulNBits"); }
+
   void infer(Node& node) override {
     node.expect_inputs(3, 5);
     node.expect_dtype(0, DType::kFloat32);
@@ -124,6 +130,8 @@ class MatMulBlocks : public Op {
 
 class GatherBlocks : public Op {
  public:
+  static bool accepts(const NodeDef& node, const Model& model) { return is_custom(node, model, "GatherNBits"); }
+
   void infer(Node& node) override {
     node.expect_inputs(3, 4);
     Indices::expect(node, 0);
@@ -152,30 +160,7 @@ class GatherBlocks : public Op {
   ByBlock matrix_;
 };
 
-// Both have the same primitive: the type tells which.
-class Blocks : public Op {
- public:
-  // Where the user has registered operators of these names, these are used.
-  static bool accepts(const NodeDef& node, const Model& model) {
-    const auto is_const = [&](size_t i) {
-      return node.inputs.size() > i && model.tensors()[node.inputs[i]].is_const();
-    };
-    if (!is_const(1) || !is_const(2) || (node.inputs.size() > 3 && !is_const(3))) return false;
-    return is_custom(node, "MatMulNBits") || is_custom(node, "GatherNBits");
-  }
-
-  void infer(Node& node) override {
-    if (form_ == nullptr && is_custom(*node.def, "GatherNBits")) form_ = std::make_unique<GatherBlocks>();
-    if (form_ == nullptr) form_ = std::make_unique<MatMulBlocks>();
-    form_->infer(node);
-  }
-  void prepare(Node& node) override { form_->prepare(node); }
-  void run(Node& node) override { form_->run(node); }
-  bool absorb(const Elementwise& next) override { return form_->absorb(next); }
-
- private:
-  std::unique_ptr<Op> form_;
-};
+using Blocks = Either<GatherBlocks, MatMulBlocks>;
 
 LR_REGISTER_STORED_OP(Custom, Blocks)
 
