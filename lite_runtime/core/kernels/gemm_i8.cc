@@ -173,7 +173,8 @@ LR_INLINE const int8_t* add_tap(Sums<kRows, kVectors>& acc, const int8_t* const 
 
 #elif defined(__AVX512VNNI__)
 
-constexpr size_t kStrip = 256;  // values of k made unsigned at a time
+constexpr size_t kStrip = 256;   // values of k made unsigned at a time
+constexpr size_t kAhead = 4096;  // bytes of weights that are on their way from a cache
 
 // Of every row n <= kStrip values plus 128, to whole vectors.
 template <size_t kRows>
@@ -204,7 +205,10 @@ LR_INLINE const int8_t* add_tap(Sums<kRows, kVectors>& acc, const int8_t* const 
     for (size_t i = 0; i < n; i += 4, w += 4 * kGemmI8Columns) {
       __m512i b[kVectors];
       LR_UNROLL
-      for (size_t j = 0; j < kVectors; ++j) b[j] = _mm512_loadu_si512(w + 4 * kLanes * j);
+      for (size_t j = 0; j < kVectors; ++j) {
+        b[j] = _mm512_loadu_si512(w + 4 * kLanes * j);
+        _mm_prefetch(w + kAhead + 4 * kLanes * j, _MM_HINT_T0);
+      }
       LR_UNROLL
       for (size_t r = 0; r < kRows; ++r) {
         const __m512i v = _mm512_set1_epi32(read_32(x[r] + i));
