@@ -79,6 +79,7 @@ def definitions(platform: Platform) -> dict[str, str]:
         "LITE_RUNTIME_ZIG_TARGET": platform.triple,
         "LITE_RUNTIME_ZIG_CPU": platform.cpu,
         "LITE_RUNTIME_ZIG_PROCESSOR": platform.processor,
+        "LITE_RUNTIME_ZIG_PYTHON": sys.executable,
     }
 
 

@@ -30,10 +30,9 @@ lr_status report(lr_status status, const char* message) {
 }
 
 // Nothing may leave the C interface as an exception.
-template <class Body>
-lr_status guarded(const Body& body) {
+lr_status guarded(void (*call)(const void*), const void* body) {
   try {
-    body();
+    call(body);
     return LR_OK;
   } catch (const lr::Error& error) {
     return report(error.status(), error.what());
@@ -42,6 +41,11 @@ lr_status guarded(const Body& body) {
   } catch (const std::exception& error) {
     return report(LR_ERROR_RUN, error.what());
   }
+}
+
+template <class Body>
+lr_status guarded(const Body& body) {
+  return guarded([](const void* erased) { (*static_cast<const Body*>(erased))(); }, &body);
 }
 
 void require(bool condition, const char* message) {

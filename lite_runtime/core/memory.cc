@@ -1,8 +1,6 @@
 #include "memory.h"
 
 #include <algorithm>
-#include <map>
-#include <numeric>
 
 namespace lr {
 
@@ -11,9 +9,11 @@ constexpr size_t kAlign = 64;
 }
 
 size_t lay_out(std::vector<Block>& blocks) {
-  std::vector<size_t> order(blocks.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; });
+  std::vector<size_t> order;  // large ones first
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const auto larger = [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; };
+    order.insert(std::upper_bound(order.begin(), order.end(), i, larger), i);
+  }
   std::vector<const Block*> placed;  // by offset
   size_t total = 0;
   for (size_t index : order) {
@@ -36,7 +36,13 @@ size_t lay_out(std::vector<Block>& blocks) {
 }
 
 struct BufferPool::Free {
-  std::multimap<size_t, Buffer> buffers;  // by capacity
+  using Entry = std::pair<size_t, Buffer>;  // capacity and memory
+  std::vector<Entry> buffers;               // by capacity
+
+  // The first that has so many bytes.
+  std::vector<Entry>::iterator find(size_t bytes) {
+    return std::partition_point(buffers.begin(), buffers.end(), [&](const Entry& e) { return e.first < bytes; });
+  }
 };
 
 BufferPool::BufferPool() : free_(std::make_shared<Free>()) {}
@@ -44,7 +50,7 @@ BufferPool::BufferPool() : free_(std::make_shared<Free>()) {}
 Buffer BufferPool::get(size_t bytes) {
   Buffer buffer;
   size_t capacity = std::max<size_t>(bytes, kAlign);
-  const auto found = free_->buffers.lower_bound(capacity);
+  const auto found = free_->find(capacity);
   // A much larger buffer is left for a tensor that needs it.
   if (found != free_->buffers.end() && found->first / 2 <= capacity) {
     capacity = found->first;
@@ -55,7 +61,7 @@ Buffer BufferPool::get(size_t bytes) {
   }
   void* data = buffer.get();
   return Buffer(data, [buffer, capacity, home = std::weak_ptr<Free>(free_)](void*) {
-    if (const auto free = home.lock()) free->buffers.emplace(capacity, buffer);
+    if (const auto free = home.lock()) free->buffers.insert(free->find(capacity), {capacity, buffer});
   });
 }
 

@@ -78,11 +78,13 @@ void check_operators(const Model& model) {
 }  // namespace
 
 std::vector<int> cores_by_speed(int mode) {
-  std::vector<int> cores = allowed_cores();
-  if (mode == 0) return {};
-  std::stable_sort(cores.begin(), cores.end(),
-                   [&](int a, int b) { return mode == 1 ? speed(a) > speed(b) : speed(a) < speed(b); });
-  return cores;
+  std::vector<int> sorted;
+  if (mode == 0) return sorted;
+  const auto before = [&](int a, int b) { return mode == 1 ? speed(a) > speed(b) : speed(a) < speed(b); };
+  for (const int core : allowed_cores()) {
+    sorted.insert(std::upper_bound(sorted.begin(), sorted.end(), core, before), core);
+  }
+  return sorted;
 }
 
 SessionState::SessionState(std::shared_ptr<Model> m, const SessionOptions& options)
