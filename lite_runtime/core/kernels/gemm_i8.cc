@@ -8,6 +8,8 @@
 #include "table.h"
 #include "tile.h"
 
+#if !defined(LR_OWN_GEMM_I8)
+
 namespace lr {
 namespace LR_TIER {
 
@@ -98,75 +100,6 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
                        : vcombine_s8(last_eight(first, left), last_eight(second, left));
     }
     add_eight<kRows>(acc, x, w);
-  }
-  return w;
-}
-
-#elif defined(__ARM_FEATURE_DOTPROD)
-
-// The last one to three values of k, then zeros.
-LR_INLINE int32_t last_quad(const int8_t* x, size_t n) {
-  uint32_t bytes = 0;
-  for (size_t b = 0; b < n; ++b) bytes |= static_cast<uint32_t>(static_cast<uint8_t>(x[b])) << (8 * b);
-  return static_cast<int32_t>(bytes);
-}
-
-LR_INLINE int8x16_t load_quads(const int8_t* p) { return vld1q_s8(p); }
-
-template <int kLane, size_t kRows, size_t kVectors>
-LR_INLINE void add_lane(Sums<kRows, kVectors>& acc, const int8x16_t (&x)[kRows], const int8_t* w) {
-  // Two vectors of weights at a time, which one instruction loads.
-  LR_UNROLL
-  for (size_t j = 0; j < kVectors; j += 2) {
-    const int8x16_t b0 = load_quads(w + 16 * j), b1 = load_quads(w + 16 * (j + 1));
-    LR_UNROLL
-    for (size_t r = 0; r < kRows; ++r) {
-      acc[r][j].v = vdotq_laneq_s32(acc[r][j].v, b0, x[r], kLane);
-      acc[r][j + 1].v = vdotq_laneq_s32(acc[r][j + 1].v, b1, x[r], kLane);
-    }
-  }
-}
-
-// The last of k: four to eight values, or up to four, of which those of row r are x(r); the others are 0.
-template <bool kTwo, size_t kRows, size_t kVectors, class Values>
-LR_INLINE void add_half(Sums<kRows, kVectors>& acc, const Values& x, const int8_t* w) {
-  int8x16_t a[kRows];
-  LR_UNROLL
-  for (size_t r = 0; r < kRows; ++r) a[r] = vcombine_s8(x(r), vdup_n_s8(0));
-  add_lane<0>(acc, a, w);
-  if constexpr (kTwo) add_lane<1>(acc, a, w + 4 * kGemmI8Columns);
-}
-
-// Adds the products of one tap; returns the weights of the next.
-template <bool kNarrow, size_t kRows, size_t kVectors>
-LR_INLINE const int8_t* add_tap(Sums<kRows, kVectors>& acc, const int8_t* const (&a)[kRows], size_t k,
-                                const int8_t* w) {
-  constexpr size_t kStep = 4 * kGemmI8Columns;
-  size_t i = 0;
-  for (; i + 16 <= k; i += 16, w += 4 * kStep) {
-    int8x16_t x[kRows];
-    LR_UNROLL
-    for (size_t r = 0; r < kRows; ++r) x[r] = vld1q_s8(a[r] + i);
-    add_lane<0>(acc, x, w);
-    add_lane<1>(acc, x, w + kStep);
-    add_lane<2>(acc, x, w + 2 * kStep);
-    add_lane<3>(acc, x, w + 3 * kStep);
-  }
-  if (i + 8 <= k) {
-    add_half<true>(
-        acc, [&](size_t r) __attribute__((always_inline)) { return vld1_s8(a[r] + i); }, w);
-    i += 8;
-    w += 2 * kStep;
-  }
-  for (; i < k; i += 4, w += kStep) {
-    const size_t left = k - i;
-    add_half<false>(
-        acc,
-        [&](size_t r) __attribute__((always_inline)) {
-          const int32_t quad = left >= 4 ? read_32(a[r] + i) : last_quad(a[r] + i, left);
-          return vcreate_s8(static_cast<uint32_t>(quad));
-        },
-        w);
   }
   return w;
 }
@@ -313,7 +246,7 @@ struct ToI8 {
   LR_MEMBER explicit ToI8(const GemmI8& gemm) : g(gemm), limits(gemm.zero, gemm.lo, gemm.hi) {}
   LR_MEMBER vi start(size_t column) const { return load_i(g.bias + column); }
   template <size_t kRows, size_t kVectors>
-  LR_MEMBER void store(const Sums<kRows, kVectors>& acc, size_t first, size_t last, size_t column, size_t left) const {
+  LR_MEMBER void store(const Sums<kRows, kVectors>& acc, size_t last, size_t column, size_t left) const {
     constexpr size_t kColumns = kVectors * kLanes;
     const Limits bounds = limits;
     vf scale[kVectors];
@@ -321,7 +254,7 @@ struct ToI8 {
     for (size_t j = 0; j < kVectors; ++j) scale[j] = load(g.scale + column + j * kLanes);
     int8_t bytes[kRows * kColumns];
     const size_t stride = g.c_stride;
-    int8_t* const c = g.c + first * stride + column;
+    int8_t* const c = g.c + column;
     const bool whole = left >= kColumns;
     int8_t* to = whole ? c : bytes;
     const size_t step = whole ? stride : kColumns;
@@ -366,14 +299,14 @@ struct ToF32 {
   LR_MEMBER explicit ToF32(const GemmI8F32& gemm) : g(gemm), lo(splat(gemm.lo)), hi(splat(gemm.hi)) {}
   LR_MEMBER vi start(size_t) const { return splat_i(0); }
   template <size_t kRows, size_t kVectors>
-  LR_MEMBER void store(const Sums<kRows, kVectors>& acc, size_t first, size_t last, size_t column, size_t left) const {
+  LR_MEMBER void store(const Sums<kRows, kVectors>& acc, size_t last, size_t column, size_t left) const {
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) {
       LR_UNROLL
       for (size_t j = 0; j < kVectors; ++j) {
         const size_t at = column + j * kLanes;
         const vf y = clamp(to_float(acc[r][j]) * load(g.scale + at) + load(g.offset + at), lo, hi);
-        float* to = g.c + (first + (r < last ? r : last)) * g.c_stride + at;
+        float* to = g.c + (r < last ? r : last) * g.c_stride + at;
         if (left >= (j + 1) * kLanes) {
           lr::LR_TIER::store(to, y);
         } else if (left > j * kLanes) {
@@ -384,10 +317,9 @@ struct ToF32 {
   }
 };
 
-// The rows from `first` on: kRows of them, of which the last ones may be the last row of g again unless it has so many
-// (kWhole).
+// kRows rows, of which the last ones may be the last row of g again unless it has so many (kWhole).
 template <bool kNarrow, size_t kRows, bool kWhole, size_t kVectors = kGemmI8Vectors, class Output, class Gemm>
-LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_t column, size_t first = 0) {
+LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_t column) {
   Sums<kRows, kVectors> acc;
   LR_UNROLL
   for (size_t j = 0; j < kVectors; ++j) {
@@ -404,8 +336,8 @@ LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, si
 #if LR_BLOCKS
   to_blocks<kRows>(acc);
 #endif
-  const size_t last = kWhole ? kRows - 1 : g.rows - first - 1;
-  const int8_t* const* pointers = g.a + first;
+  const size_t last = kWhole ? kRows - 1 : g.rows - 1;
+  const int8_t* const* pointers = g.a;
   for (size_t t = 0; t < g.taps; ++t, pointers += g.rows) {
     const int8_t* a[kRows];
     LR_UNROLL
@@ -415,7 +347,7 @@ LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, si
 #if LR_BLOCKS
   to_rows<kRows>(acc);
 #endif
-  output.store(acc, first, last, column, g.n - column);
+  output.store(acc, last, column, g.n - column);
 }
 
 template <bool kNarrow, size_t kRows, class Output, bool kWhole = false, class Gemm>
@@ -425,23 +357,13 @@ static void i8_rows(const Gemm& g) {
   const size_t panel = kGemmI8Columns * (g.taps * depth + (kGemmI8Shift != 0 ? sizeof(int32_t) : 0));
   const int8_t* w = g.w;
   for (size_t j = 0; j < g.n; j += kGemmI8Columns, w += panel) {
-    // Too many sums for the registers: half of the columns or of the rows at a time.
-    if constexpr (kRows * kGemmI8Vectors == 32) {
-      if (g.n - j <= kGemmI8Columns / 2) {
-        i8_panel<kNarrow, kRows, kWhole, kGemmI8Vectors / 2>(g, output, w, j);
-        continue;
-      }
-      i8_panel<kNarrow, kRows / 2, true>(g, output, w, j);
-      i8_panel<kNarrow, kRows / 2, kWhole>(g, output, w, j, kRows / 2);
-    } else {
 #if defined(__AVX512VNNI__)
-      if (g.n - j <= kLanes) {
-        i8_panel<kNarrow, kRows, kWhole, 1>(g, output, w, j);
-        continue;
-      }
-#endif
-      i8_panel<kNarrow, kRows, kWhole>(g, output, w, j);
+    if (g.n - j <= kLanes) {
+      i8_panel<kNarrow, kRows, kWhole, 1>(g, output, w, j);
+      continue;
     }
+#endif
+    i8_panel<kNarrow, kRows, kWhole>(g, output, w, j);
   }
 }
 
@@ -476,3 +398,5 @@ void gemm_i8_f32(const GemmI8F32& g) { i8_product<false, ToF32>(g); }
 
 }  // namespace LR_TIER
 }  // namespace lr
+
+#endif

@@ -39,8 +39,9 @@ constexpr size_t kGemmColumns = kGemmVectors * kFloatLanes;
 #define LR_BLOCKS 1  // the instruction multiplies two rows by two columns
 constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 8;
 #elif defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
-// Of which half of the rows, or of the last columns, are computed at a time.
-constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 4, kGemmI8Depth = 4;
+// gemm_i8_aarch64.cc, whose tile has 4 rows
+#define LR_OWN_GEMM_I8 1
+constexpr size_t kGemmI8Rows = 16, kGemmI8Vectors = 4, kGemmI8Depth = 4;
 #elif defined(__AVX512VNNI__)
 constexpr size_t kGemmI8Rows = 14, kGemmI8Vectors = 2, kGemmI8Depth = 4;
 #elif defined(__AVX2__)

@@ -11,6 +11,7 @@ namespace lr {
 struct Convolution {
   Window window;
   int64_t group = 1, out_channels = 0;
+  int64_t merged_below = 8;  // see merges_taps
 
   bool depthwise() const { return group == window.channels && group == out_channels; }
   // Every output pixel reads just the input pixel at its own position.
@@ -18,10 +19,10 @@ struct Convolution {
     return window.taps() == 1 && window.stride.h == 1 && window.stride.w == 1 && window.top == 0 && window.left == 0 &&
            window.out_h == window.in_h && window.out_w == window.in_w;
   }
-  // With few channels, the taps of a filter row are read as one run of kernel.w pixels from a copy of the
-  // input that is padded on the left and right.
+  // With few channels, fewer than merged_below, the taps of a filter row are read as one run of kernel.w pixels from a
+  // copy of the input that is padded on the left and right.
   bool merges_taps() const {
-    return group == 1 && window.kernel.w > 1 && window.dilation.w == 1 && window.channels < 8;
+    return group == 1 && window.kernel.w > 1 && window.dilation.w == 1 && window.channels < merged_below;
   }
   // One product per group: output pixels of all images by taps and input channels.
   GemmShape gemm() const {

@@ -8,6 +8,13 @@
 namespace lr {
 namespace {
 
+// A core that computes slowly, beside what it reads, gains more from longer runs than the copy takes.
+#if defined(__aarch64__)
+constexpr bool kCopiesAreCheap = true;
+#else
+constexpr bool kCopiesAreCheap = false;
+#endif
+
 class Conv2DInt8 : public Op {
  public:
   static bool accepts(const NodeDef& node, const Model& model) {
@@ -19,6 +26,7 @@ class Conv2DInt8 : public Op {
 
   void infer(Node& node) override {
     conv_ = fit_convolution(node);
+    if (kCopiesAreCheap) conv_.merged_below = 1024;
     node.expect_dtype(0, DType::kInt8);
     const Window& w = conv_.window;
     node.set_out(0, DType::kInt8, {w.batch, w.out_h, w.out_w, conv_.out_channels});
