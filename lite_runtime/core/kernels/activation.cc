@@ -7,6 +7,10 @@
 namespace lr {
 namespace LR_TIER {
 
+void unary_gelu(const float* x, float* y, size_t n, float, float) {
+  map_light(x, y, n, [](vf v) { return gelu(v); });
+}
+
 UNARY(exp, exp(x))
 UNARY(erf, erf(x))
 UNARY(tanh, tanh(x))
@@ -14,7 +18,6 @@ UNARY(sigmoid, sigmoid(x))
 UNARY(swish, swish(x))
 UNARY(hsigmoid, clamp(x + splat(3.f), zero, splat(6.f)) * splat(1.f / 6))
 UNARY(hswish, finite_below(x) * (clamp(x + splat(3.f), zero, splat(6.f)) * splat(1.f / 6)))
-UNARY(gelu, finite_below(x) * splat(0.5f) * (one + erf(x * splat(0.707106781f))))
 UNARY(clamp, clamp(x, a, b))
 UNARY(leaky_relu, select(x < zero, (x * a), x))
 
@@ -22,7 +25,8 @@ UNARY(leaky_relu, select(x < zero, (x * a), x))
 LR_INLINE vf gelu_tanh(vf x) {
   const vf t = clamp(x, splat(-100.f), splat(100.f));
   const vf u = t * fma(t * t, splat(0.0356774081f), splat(0.797884561f));
-  return finite_below(x) * splat(0.5f) * (splat(1.f) + tanh(u));
+  const vf half = finite_below(x) * splat(0.5f);
+  return fma(half, tanh(u), half);
 }
 UNARY(gelu_tanh, gelu_tanh(x))
 

@@ -11,11 +11,11 @@ namespace LR_TIER {
   }                                                                              \
   void binary_vs_##name(const float* px, float value, float* pz, size_t n) {     \
     const vf y = splat(value);                                                   \
-    map(px, pz, n, [=](vf x) { return expression; });                            \
+    map_light(px, pz, n, [=](vf x) { return expression; });                      \
   }                                                                              \
   void binary_sv_##name(float value, const float* py, float* pz, size_t n) {     \
     const vf x = splat(value);                                                   \
-    map(py, pz, n, [=](vf y) { return expression; });                            \
+    map_light(py, pz, n, [=](vf y) { return expression; });                      \
   }
 
 BINARY(add, x + y)

@@ -164,13 +164,19 @@ LR_INLINE void gemm_strip(const Gemm<real>& g, size_t bounds, Strip s) {
       ".endif\n"
       "add %[a], %[a], %[tap]\n"
       ".if %c[rows] == 4 && %c[vectors] == 4\n"
-      "lsr %[count], %[k], #4\n"
+      // 32 k a turn, the first of which may begin in the middle.
+      "add %[count], %[k], #16\n"
+      "lsr %[count], %[count], #5\n"
+      "tbnz %[k], #4, .Lsixteen%=\n"
       "cbz %[count], .Lless%=\n"
-      ".Lsixteen%=:\n"
+      ".Lthirtytwo%=:\n"
       LR_EIGHT_STEPS
+      LR_EIGHT_STEPS
+      ".Lsixteen%=:\n"
       "subs %[count], %[count], #1\n"
       LR_EIGHT_STEPS
-      "b.ne .Lsixteen%=\n"
+      LR_EIGHT_STEPS
+      "b.ne .Lthirtytwo%=\n"
       ".Lless%=:\n"
       "tst %[k], #15\n"
       "b.eq .Lnext%=\n"

@@ -60,11 +60,13 @@ void copy_rows_32(const uint32_t* src, size_t src_stride, uint32_t* dst, size_t 
     float* to = reinterpret_cast<float*>(dst);
     size_t c = 0;
     for (; c + kBlock <= cols; c += kBlock) {
+#if defined(__aarch64__) && !LR_IS_SCALAR
+      vst1q_f32_x4(to + c, vld1q_f32_x4(from + c));
+#else
       vf v[4];
-      LR_UNROLL
-      for (size_t i = 0; i < 4; ++i) v[i] = load(from + c + i * kLanes);
-      LR_UNROLL
-      for (size_t i = 0; i < 4; ++i) store(to + c + i * kLanes, v[i]);
+      load_all(from + c, v);
+      store_all(to + c, v);
+#endif
     }
     if (cols < kLanes) {
       for (; c < cols; ++c) dst[c] = src[c];

@@ -5,16 +5,6 @@
 namespace lr {
 namespace LR_TIER {
 
-// y[i] = f(x[i], a[i], b[i]) for i < n.
-template <class F>
-LR_INLINE void map3(const float* x, const float* a, const float* b, float* y, size_t n, F f) {
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(y + i, f(load(x + i), load(a + i), load(b + i)));
-  const size_t left = n - i;
-  if (left == 0) return;
-  store_part(y + i, f(load_part(x + i, left), load_part(a + i, left), load_part(b + i, left)), left);
-}
-
 void scale_shift_f32(const float* x, const float* scale, const float* shift, float* y, size_t n) {
   map3(x, scale, shift, y, n, [](vf v, vf a, vf b) { return fma(v, a, b); });
 }

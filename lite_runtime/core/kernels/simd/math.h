@@ -20,6 +20,22 @@ namespace lr {
 namespace LR_TIER {
 
 // c[0] + c[1] x + ... + c[n-1] x^(n-1)
+#if defined(__aarch64__) && !LR_IS_SCALAR
+// A multiply-add overwrites what it adds to, so that one to a constant costs a copy: pairs need half as many.
+template <size_t n, size_t i = 0>
+LR_INLINE vf polynomial(vf x, const float (&c)[n]) {
+  if constexpr (i + 1 == n) {
+    return splat(c[i]);
+  } else {
+    const vf pair = fma(splat(c[i + 1]), x, splat(c[i]));
+    if constexpr (i + 2 == n) {
+      return pair;
+    } else {
+      return fma(polynomial<n, i + 2>(x, c), x * x, pair);
+    }
+  }
+}
+#else
 template <size_t n, size_t i = 0>
 LR_INLINE vf polynomial(vf x, const float (&c)[n]) {
   if constexpr (i + 1 == n) {
@@ -28,21 +44,23 @@ LR_INLINE vf polynomial(vf x, const float (&c)[n]) {
     return fma(polynomial<n, i + 1>(x, c), x, splat(c[i]));
   }
 }
+#endif
 
 // Nearest integer (half to even) of |x| < 2^22, as float and as int. Adding 1.5 * 2^23 leaves the
 // integer in the low bits of the sum.
 struct Nearest {
   vf f;
   vi i;
+  vi low;  // its low nine bits are those of i
 };
 LR_INLINE Nearest nearest(vf x) {
 #if defined(LR_SCALE)
   const vf f = nearest_integer(x);
-  return {f, to_int(f)};
+  return {f, to_int(f), to_int(f)};
 #else
   const vf magic = splat(12582912.f);
   const vf t = x + magic;
-  return {t - magic, bits(t) - bits(magic)};
+  return {t - magic, bits(t) - bits(magic), bits(t)};
 #endif
 }
 
@@ -63,12 +81,12 @@ LR_INLINE vf ceil(vf x) {
 // 2^n for -126 <= n <= 127.
 LR_INLINE vf exp2_int(vi n) { return floats(shift_left<23>(n + splat_i(127))); }
 
-// y * 2^n for -126 <= n <= 127; infinity for n = 128 and positive y.
+// y * 2^n for 1/2 < y < 2, -126 <= n <= 126 and a normal result.
 LR_INLINE vf times_exp2(vf y, Nearest n) {
 #if defined(LR_SCALE)
   return scale(y, n.f);
 #else
-  return y * exp2_int(n.i);
+  return floats(bits(y) + shift_left<23>(n.low));
 #endif
 }
 
@@ -93,12 +111,12 @@ LR_INLINE vf exp(vf x) {
   return e * exp2_int(half) * exp2_int(p.n.i - half);  // two steps reach denormals and overflow
 }
 
-// e^x for x <= 0 with results below 2^-126 flushed to zero: one scaling step.
+// e^x for x <= 0 with results below 2^-126 flushed to zero: one scaling step. NaN gives any value.
 LR_INLINE vf exp_nonpositive(vf x) {
-  const vf least = splat(-87.3365402f);
-  const ExpParts p = exp_parts(max(least, x));
+  const vi vanishes = x < splat(-87.3365402f);
+  const ExpParts p = exp_parts(x);  // of no use where the result vanishes
   const vf e = times_exp2(fma(p.r * p.r, p.tail, p.r) + splat(1.f), p.n);
-  return select(x < least, splat(0.f), e);
+  return select(vanishes, splat(0.f), e);
 }
 
 LR_INLINE vf expm1(vf x) {
@@ -183,11 +201,17 @@ LR_INLINE vf tanh(vf x) {
   return odd_rational(x, 9.6f, kP, kQ);
 }
 
-LR_INLINE vf erf(vf x) {
-  static constexpr float kP[] = {1.12837915f,    0.190783509f,    0.0527902448f,
-                                 0.00377959571f, 0.000284808346f, 2.04197392e-06f};
-  static constexpr float kQ[] = {1.f, 0.502410202f, 0.11425739f, 0.0149974104f, 0.00116520952f, 3.80040939e-05f};
-  return odd_rational(x, 4.15f, kP, kQ);
+constexpr float kErfP[] = {1.12837915f, 0.190783509f, 0.0527902448f, 0.00377959571f, 0.000284808346f, 2.04197392e-06f};
+constexpr float kErfQ[] = {1.f, 0.502410202f, 0.11425739f, 0.0149974104f, 0.00116520952f, 3.80040939e-05f};
+constexpr float kErfLimit = 4.15f;
+LR_INLINE vf erf(vf x) { return odd_rational(x, kErfLimit, kErfP, kErfQ); }
+
+// x (1 + erf(x / sqrt(2))) / 2; 0 below the limit of erf.
+LR_INLINE vf gelu(vf x) {
+  const vf y = max(splat(-kErfLimit * 1.41421356f), x), half = y * splat(0.5f);
+  const vf t = min(splat(kErfLimit), y * splat(0.707106781f)), z = t * t;
+  const vf e = div_fast(t * polynomial(z, kErfP), polynomial(z, kErfQ));
+  return fma(half, clamp(e, splat(-1.f), splat(1.f)), half);
 }
 
 // 1 + e^-x, infinite where 1 divided by it is below 2^-126, for -89 <= x.

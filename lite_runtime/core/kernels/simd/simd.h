@@ -119,12 +119,74 @@ LR_INLINE void map(const real* x, real* y, size_t n, F f) {
   }
 }
 
+// How many vectors functions of an instruction or two are computed of at once: 64-bit ARM loads and stores neighbours
+// in pairs.
+#if defined(__aarch64__) && !LR_IS_SCALAR
+constexpr size_t kAtOnce = 4;
+#else
+constexpr size_t kAtOnce = 1;
+#endif
+
+template <size_t kVectors>
+LR_INLINE void load_all(const real* p, vf (&v)[kVectors]) {
+  LR_UNROLL
+  for (size_t j = 0; j < kVectors; ++j) v[j] = load(p + j * kLanes);
+}
+template <size_t kVectors>
+LR_INLINE void store_all(real* p, const vf (&v)[kVectors]) {
+  LR_UNROLL
+  for (size_t j = 0; j < kVectors; ++j) store(p + j * kLanes, v[j]);
+}
+
+// map for such functions.
+template <class F>
+LR_INLINE void map_light(const real* x, real* y, size_t n, F f) {
+  constexpr size_t kBlock = kAtOnce * kLanes;
+  for (; kAtOnce > 1 && n >= kBlock; n -= kBlock, x += kBlock, y += kBlock) {
+    vf v[kAtOnce];
+    load_all(x, v);
+    LR_UNROLL
+    for (size_t j = 0; j < kAtOnce; ++j) v[j] = f(v[j]);
+    store_all(y, v);
+  }
+  map(x, y, n, f);
+}
+
 // z[i] = f(x[i], y[i]) for i < n; z may equal x or y.
 template <class F>
 LR_INLINE void map2(const real* x, const real* y, real* z, size_t n, F f) {
+  constexpr size_t kBlock = kAtOnce * kLanes;
+  for (; kAtOnce > 1 && n >= kBlock; n -= kBlock, x += kBlock, y += kBlock, z += kBlock) {
+    vf v[kAtOnce], w[kAtOnce];
+    load_all(x, v);
+    load_all(y, w);
+    LR_UNROLL
+    for (size_t j = 0; j < kAtOnce; ++j) v[j] = f(v[j], w[j]);
+    store_all(z, v);
+  }
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) store(z + i, f(load(x + i), load(y + i)));
   if (i < n) store_part(z + i, f(load_part(x + i, n - i), load_part(y + i, n - i)), n - i);
+}
+
+// y[i] = f(x[i], a[i], b[i]) for i < n; y may equal any of them.
+template <class F>
+LR_INLINE void map3(const real* x, const real* a, const real* b, real* y, size_t n, F f) {
+  constexpr size_t kBlock = kAtOnce * kLanes;
+  for (; kAtOnce > 1 && n >= kBlock; n -= kBlock, x += kBlock, a += kBlock, b += kBlock, y += kBlock) {
+    vf v[kAtOnce], w[kAtOnce], u[kAtOnce];
+    load_all(x, v);
+    load_all(a, w);
+    load_all(b, u);
+    LR_UNROLL
+    for (size_t j = 0; j < kAtOnce; ++j) v[j] = f(v[j], w[j], u[j]);
+    store_all(y, v);
+  }
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(y + i, f(load(x + i), load(a + i), load(b + i)));
+  const size_t left = n - i;
+  if (left == 0) return;
+  store_part(y + i, f(load_part(x + i, left), load_part(a + i, left), load_part(b + i, left)), left);
 }
 
 }  // namespace LR_TIER
