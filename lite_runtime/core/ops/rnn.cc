@@ -4,6 +4,7 @@
 // share. Gates are kept in ONNX order, LSTM i, o, f, c and GRU z, r, h, so that those with a sigmoid are
 // neighbours.
 #include <algorithm>
+#include <cstdint>
 
 #include "ops/gemm.h"
 
@@ -88,8 +89,8 @@ void Recurrent::set_geometry(const Node& node, int64_t hidden, bool bidirectiona
   hidden_ = hidden;
   directions_ = bidirectional ? 2 : 1;
   layers_ = layers;
-  constexpr int64_t kMaxLayers = 1024;
-  if (hidden_ < 1 || layers_ < 1 || layers_ > kMaxLayers) {
+  constexpr int64_t kMaxHidden = INT32_MAX, kMaxLayers = 1024;
+  if (hidden_ < 1 || hidden_ > kMaxHidden || layers_ < 1 || layers_ > kMaxLayers) {
     node.invalid("hidden size %lld or number of layers %lld is out of range", static_cast<long long>(hidden_),
                  static_cast<long long>(layers_));
   }
