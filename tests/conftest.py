@@ -21,8 +21,6 @@ os.environ.setdefault("LITE_RUNTIME_SOURCE", str(ROOT))
 
 _ARM_TOOLS = ("aarch64-linux-gnu-g++", "arm-linux-gnueabihf-g++", "qemu-aarch64", "qemu-arm")
 _JAVA_TOOLS = ("java", "javac", "g++")
-# Folders whose tests build on what the others have compiled.
-_TOGETHER = {"android", "arm", "cpp"}
 
 
 def _missing(marker: str) -> str | None:
@@ -45,13 +43,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         reason = _missing(marker.name)
         if reason is not None:
             pytest.skip(reason)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests one worker of pytest-xdist should run: those of a file, or of a folder that compiles."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in _TOGETHER else item.path.stem))
 
 
 @pytest.fixture(scope="session")

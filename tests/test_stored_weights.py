@@ -253,7 +253,8 @@ def test_memory_is_that_of_the_file(tmp_path: Path) -> None:
         assert packed <= 1.05 * floats * bits / 32 and packed <= 1.2 * path.stat().st_size
         taken = int(subprocess.run([sys.executable, "-c", _MEMORY, small, path], stdout=subprocess.PIPE, check=True,
                                    env={**os.environ, "PYTHONPATH": str(PACKAGES)}).stdout)  # fmt: skip
-        assert taken <= 1.3 * floats * bits / 32 + 4e6  # scales, buffers that went back to the heap
+        # Scales, buffers that went back to the heap, and pages of the file that the system left there.
+        assert taken <= 1.3 * floats * bits / 32 + 12e6
 
 
 def _blocks(folder: Path, change: Any) -> np.ndarray:
