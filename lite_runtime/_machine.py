@@ -19,7 +19,7 @@ _ARM_FEATURES = {
     "armv7l": {"neon": (_AT_HWCAP, 12), "vfpv4": (_AT_HWCAP, 16), "fp16": (_AT_HWCAP, 22), "dotprod": (_AT_HWCAP, 24),
                "i8mm": (_AT_HWCAP, 27)},
 }  # fmt: skip
-_X86_FEATURES = ("sse2", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni")
+_X86_FEATURES = ("sse2", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
 # Of ARM Ltd., as /proc/cpuinfo numbers them.
 _ARM_PARTS = {
     0xC05: "Cortex-A5", 0xC07: "Cortex-A7", 0xC08: "Cortex-A8", 0xC09: "Cortex-A9", 0xC0F: "Cortex-A15",

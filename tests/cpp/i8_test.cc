@@ -103,7 +103,7 @@ struct Gemm {
     const std::vector<const int8_t*> pointers = inputs(rows);
     const size_t stride = n + gap;
     Guarded<int8_t> c((rows - 1) * stride + n);
-    k.gemm_i8({pointers.data(), rows, taps, depth, n, packed.data(), bias.data(), scale.data(), narrow, c.data(),
+    k.gemm_i8({pointers.data(), rows, rows, taps, depth, n, packed.data(), bias.data(), scale.data(), narrow, c.data(),
                stride, result.zero, result.lo, result.hi});
     each(test, c, stride, [&](size_t r, size_t j) {
       return result(product(static_cast<float>(sum(pointers, rows, r, j) + bias[j]), scale[j]));
@@ -116,8 +116,8 @@ struct Gemm {
     const std::vector<const int8_t*> pointers = inputs(rows);
     const size_t stride = n + gap;
     Guarded<float> c((rows - 1) * stride + n);
-    k.gemm_i8_f32({pointers.data(), rows, taps, depth, n, packed.data(), scale.data(), offset.data(), narrow, c.data(),
-                   stride, -300.f, 300.f});
+    k.gemm_i8_f32({pointers.data(), rows, rows, taps, depth, n, packed.data(), scale.data(), offset.data(), narrow,
+                   c.data(), stride, -300.f, 300.f});
     each(test, c, stride, [&](size_t r, size_t j) {
       const float y = product(static_cast<float>(sum(pointers, rows, r, j)), scale[j]) + offset[j];
       return std::fmin(std::fmax(y, -300.f), 300.f);
@@ -151,7 +151,7 @@ template <class Run>
 void over_gemms(const Kernels& k, Run run) {
   size_t turn = 0;
   for (const size_t taps : {1, 2, 9}) {
-    for (const size_t depth : {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 19, 31, 33, 64, 65, 130}) {
+    for (const size_t depth : {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 19, 31, 33, 64, 65, 130, 192, 260}) {
       for (size_t n = 1; n <= 40; n += n < 18 ? 1 : 5) {
         Gemm gemm(k, taps, depth, n, turn % 2 == 0);
         for (size_t rows = 1; rows <= k.gemm_i8_mr; rows += taps == 1 ? 1 : 1 + turn % 3) run(gemm, rows, turn++);

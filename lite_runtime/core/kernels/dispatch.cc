@@ -7,6 +7,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif (defined(__arm__) || defined(__aarch64__)) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -39,6 +43,20 @@ bool has_avx512_and(unsigned more) {
 }
 bool has_avx512() { return has_avx512_and(0); }
 bool has_vnni() { return has_avx512_and(bit_AVX512VNNI | bit_AVX512VBMI); }
+// AMX with int8. The system must save the tiles, and gives them only to a process that has asked for them.
+bool has_amx() {
+#if defined(__linux__)
+  if (!has_vnni()) return false;
+  unsigned a, b, c, d, low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  const unsigned saved = 3u << 17, tiles_and_int8 = 3u << 24;
+  if ((low & saved) != saved || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return (d & tiles_and_int8) == tiles_and_int8 && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 #elif defined(__aarch64__)
 bool has_capability([[maybe_unused]] unsigned bit) {
 #if defined(__linux__)

@@ -146,7 +146,7 @@ struct Strip {
   const int8_t* w;       // the panel's weights
   void* c;
   size_t c_stride;  // in bytes
-  size_t tiles, rows, taps, k;
+  size_t tiles, step, taps, k;
 };
 
 template <size_t kRows, size_t kVectors>
@@ -243,7 +243,7 @@ LR_INLINE void dot_strip(const Ending& e, Strip s) {
       : [first] "+r"(s.a), [c] "+r"(s.c), [tiles] "+r"(s.tiles), [w] "=&r"(w), [a] "=&r"(a), [taps] "=&r"(taps),
         [count] "=&r"(count), [a0] "=&r"(a0), [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3)
       : [rows] "i"(kRows), [vectors] "i"(kVectors), [start] "r"(s.start), [weights] "r"(s.w),
-        [next] "r"(4 * kGemmI8Columns), [tap] "r"(s.rows * sizeof(int8_t*)), [all_taps] "r"(s.taps), [k] "r"(s.k),
+        [next] "r"(4 * kGemmI8Columns), [tap] "r"(s.step * sizeof(int8_t*)), [all_taps] "r"(s.taps), [k] "r"(s.k),
         [scale] "r"(e.scale), [offset] "r"(e.offset), [bounds] "r"(e.bounds), [stride] "r"(s.c_stride),
         [values] "r"(&e.values)
       : "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
@@ -284,7 +284,7 @@ LR_INLINE void dot_rows(const Ending& e, Strip s, size_t rows, size_t columns) {
 template <class T, class Gemm>
 LR_INLINE void dot_product(const Gemm& g, Ending e, const int32_t* start, size_t start_step) {
   const size_t panel = g.taps * ((g.k + kGemmI8Depth - 1) / kGemmI8Depth * kGemmI8Depth) * kGemmI8Columns;
-  Strip s = {g.a, start, g.w, g.c, g.c_stride * sizeof(T), 0, g.rows, g.taps, g.k};
+  Strip s = {g.a, start, g.w, g.c, g.c_stride * sizeof(T), 0, g.step, g.taps, g.k};
   const size_t tiles = g.rows / 4, rest = g.rows % 4;
   for (size_t j = 0; j < g.n; j += kGemmI8Columns) {
     T* const c = g.c + j;

@@ -118,11 +118,11 @@ struct WinogradOutputF32 {
 // [lo, hi], which lies within int8. Sums wrap around. Every tier gives the same bits.
 
 // The integer GEMM micro-kernel: for up to gemm_i8_mr rows and n columns,
-//   c[r][j] = quantised (bias[j] + sum over taps t, k of a[t * rows + r][k] * w[t][k][j]) * scale[j]
+//   c[r][j] = quantised (bias[j] + sum over taps t, k of a[t * step + r][k] * w[t][k][j]) * scale[j]
 // The zero points of the operands are the caller's business: bias carries them, padding reads the input's.
 struct GemmI8 {
-  const int8_t* const* a;  // taps x rows pointers, each to `k` values
-  size_t rows;             // 1 .. gemm_i8_mr
+  const int8_t* const* a;  // taps x step pointers, each to `k` values
+  size_t step, rows;       // 1 .. gemm_i8_mr rows
   size_t taps, k, n;
   const int8_t* w;      // packed by pack_gemm_i8
   const int32_t* bias;  // n rounded up to gemm_i8_nr
@@ -137,7 +137,7 @@ struct GemmI8 {
 //   c[r][j] = clamp((sum of a * w) * scale[j] + offset[j], lo, hi)
 struct GemmI8F32 {
   const int8_t* const* a;
-  size_t rows, taps, k, n;
+  size_t step, rows, taps, k, n;
   const int8_t* w;
   const float *scale, *offset;  // n rounded up to gemm_i8_nr each
   bool narrow;

@@ -12,6 +12,7 @@
 #endif
 #if defined(__x86_64__)
 #define LR_TIERS(X, ...)             \
+  X(amx, has_amx, __VA_ARGS__)       \
   X(vnni, has_vnni, __VA_ARGS__)     \
   X(avx512, has_avx512, __VA_ARGS__) \
   X(avx2, has_avx2, __VA_ARGS__) X(sse2, has_baseline, __VA_ARGS__) LR_SCALAR_TIER(X, __VA_ARGS__)

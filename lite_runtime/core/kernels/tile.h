@@ -42,6 +42,8 @@ constexpr size_t kGemmI8Rows = 8, kGemmI8Vectors = 2, kGemmI8Depth = 8;
 // gemm_i8_aarch64.cc, whose tile has 4 rows
 #define LR_OWN_GEMM_I8 1
 constexpr size_t kGemmI8Rows = 16, kGemmI8Vectors = 4, kGemmI8Depth = 4;
+#elif defined(LR_TILES)
+constexpr size_t kGemmI8Rows = 28, kGemmI8Vectors = 2, kGemmI8Depth = 4;
 #elif defined(__AVX512VNNI__)
 constexpr size_t kGemmI8Rows = 14, kGemmI8Vectors = 2, kGemmI8Depth = 4;
 #elif defined(__AVX2__)

@@ -2,7 +2,7 @@
 // every tier (in ulp of the float result). NaN in gives NaN out; infinities give the limits. Results
 // below 2^-126 are exact to the denormal step, except on 32-bit NEON, which flushes denormals to zero.
 //
-//   exp       1 ulp    full range
+//   exp       1.1 ulp  full range
 //   expm1     2 ulp    full range
 //   log       1 ulp    full range; log(0) = -inf, log(negative) = NaN
 //   log1p_01  2 ulp    0 <= x <= 1

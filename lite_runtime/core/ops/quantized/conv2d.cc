@@ -125,7 +125,7 @@ class Conv2DInt8 : public Op {
           const auto channel = static_cast<size_t>(g * gemm_.n + column);
           GemmI8 p = same;
           p.a = a;
-          p.rows = rows;
+          p.step = p.rows = rows;
           p.n = columns;
           p.w = weights + static_cast<size_t>(g) * of_group + static_cast<size_t>(column) / panel * panel_bytes;
           p.bias = constants_.bias.data() + channel;

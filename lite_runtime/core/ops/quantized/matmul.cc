@@ -47,7 +47,7 @@ class Int8Product : public Op {
   Gemm product(const int8_t* const* a, size_t rows, const int8_t* packed, int64_t column, size_t columns) const {
     Gemm p;
     p.a = a;
-    p.rows = rows;
+    p.step = p.rows = rows;
     p.taps = 1;
     p.k = static_cast<size_t>(g_.k);
     p.n = columns;
