@@ -111,7 +111,7 @@ def test_independent_reader(name: str, tmp_path: Path) -> None:
     write(tmp_path / "plain.ms", export(plain))
     inputs = channels_last(recorded(DATA / "mindir_v1" / f"{net}.npz")[0])
     for ours, expected in zip(run_ms(path, inputs), run_ms(tmp_path / "plain.ms", inputs)):
-        assert_close(ours, expected, 1e-6)  # the reader's doubles round to the runtime's floats, all but ties
+        assert_close(ours, expected, 1e-5)  # 3x3 windows of floats, not those of integers, by Winograd's transforms
 
 
 def _decoded(node: Node, index: int, value: Value) -> np.ndarray:

@@ -205,7 +205,15 @@ void require_memory(size_t bytes) {
 Buffer allocate_buffer(size_t bytes) {
   require_memory(bytes);
   const size_t size = static_cast<size_t>(round_up(static_cast<int64_t>(bytes) + 1, kAlignment));
-  void* data = nullptr;  // std::aligned_alloc needs Android 9
+  void* data = nullptr;
+  // The heap would keep what a large buffer took.
+  constexpr size_t kLarge = 1 << 20;
+  if (size >= kLarge) {
+    data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) out_of_memory(bytes);
+    return Buffer(data, [size](void* buffer) { munmap(buffer, size); });
+  }
+  // std::aligned_alloc needs Android 9.
   if (posix_memalign(&data, kAlignment, size) != 0) out_of_memory(bytes);
   return Buffer(data, std::free);
 }

@@ -104,7 +104,7 @@ class MatMulBlocks : public Op {
     node.set_out(0, DType::kFloat32, out);
   }
 
-  void prepare(Node& node) override { product_.prepare(node, node.out[0]->count() / matrix_.n, matrix_); }
+  void prepare(Node& node) override { product_.prepare(node, node.out[0]->count() / matrix_.n, 1, matrix_); }
 
   void run(Node& node) override {
     product_.run(node, node.has(bias_) ? node.in[bias_]->as<float>() : nullptr, activation_);

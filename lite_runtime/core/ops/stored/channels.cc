@@ -68,7 +68,7 @@ class StoredMatMul : public Op {
   }
 
   void prepare(Node& node) override {
-    product_.prepare(node, g_.products * g_.m, ByChannel(node, *node.in[1], g_.transpose_b));
+    product_.prepare(node, g_.products * g_.m, 1, ByChannel(node, *node.in[1], g_.transpose_b));
   }
 
   void run(Node& node) override { product_.run(node, node.has(2) ? node.in[2]->as<float>() : nullptr, activation_); }
@@ -81,23 +81,14 @@ class StoredMatMul : public Op {
   StoredProduct product_;
 };
 
-// 1x1 windows, which are matrix products. With so few weights more is lost by expanding them in every run than the
-// memory is worth.
+// Where there are few weights, more is lost by expanding them in every run than the memory is worth.
 class StoredConv2D : public Op {
  public:
   static bool accepts(const NodeDef& node, const Model& model) {
     if (!is_stored(node) || node.inputs.size() < 2 || model.tensors()[node.inputs[0]].is_const()) return false;
     const TensorDef& weight = input_of(node, 1, model);
-    if (weight.dtype != DType::kInt8 || !weight.is_const() || weight.quant.empty() || weight.shape.rank() != 4 ||
-        weight.shape[1] != 1 || weight.shape[2] != 1 || weight.shape.count() < kLeastWeights) {
-      return false;
-    }
-    const auto* attr = node.attributes->value_as<schema::Conv2DFusion>();
-    const auto all = [](const Int64s* values, int64_t value) {
-      return values == nullptr || std::all_of(values->begin(), values->end(), [=](int64_t v) { return v == value; });
-    };
-    return attr->group() <= 1 && all(attr->stride(), 1) &&
-           (attr->pad_mode() != schema::PadMode_PAD || all(attr->pad_list(), 0)) &&
+    return weight.dtype == DType::kInt8 && weight.is_const() && !weight.quant.empty() && weight.shape.rank() == 4 &&
+           weight.shape.count() >= kLeastWeights && node.attributes->value_as<schema::Conv2DFusion>()->group() <= 1 &&
            (weight.quant.size() == 1 || static_cast<int64_t>(weight.quant.size()) == weight.shape[0]) &&
            (node.inputs.size() < 3 || model.tensors()[node.inputs[2]].quant.empty());
   }
@@ -105,22 +96,33 @@ class StoredConv2D : public Op {
   void infer(Node& node) override {
     node.expect_dtype(0, DType::kFloat32);
     if (node.has(2)) node.expect_dtype(2, DType::kFloat32);
-    const Convolution conv = fit_convolution(node);
-    const Window& w = conv.window;
-    rows_ = w.batch * w.out_pixels();
+    conv_ = fit_convolution(node);
+    const Window& w = conv_.window;
     activation_ = FusedActivation(node, node.attr<schema::Conv2DFusion>()->activation_type());
-    node.set_out(0, DType::kFloat32, {w.batch, w.out_h, w.out_w, conv.out_channels});
+    node.set_out(0, DType::kFloat32, {w.batch, w.out_h, w.out_w, conv_.out_channels});
   }
 
-  void prepare(Node& node) override { product_.prepare(node, rows_, ByChannel(node, *node.in[1], true)); }
+  void prepare(Node& node) override {
+    const Window& w = conv_.window;
+    zeros_.assign(static_cast<size_t>(w.channels), 0.f);
+    product_.prepare(node, w.batch * w.out_pixels(), w.taps(), ByChannel(node, *node.in[1], true));
+  }
 
-  void run(Node& node) override { product_.run(node, node.has(2) ? node.in[2]->as<float>() : nullptr, activation_); }
+  void run(Node& node) override {
+    const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
+    if (conv_.pointwise()) return product_.run(node, bias, activation_);
+    const float* x = node.in[0]->as<float>();
+    product_.run(node, bias, activation_, [&](int64_t row, size_t rows, const float** a) {
+      conv_.fill_pointers(x, row, rows, zeros_.data(), a);
+    });
+  }
 
   bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
 
  private:
   static constexpr int64_t kLeastWeights = 1 << 14;
-  int64_t rows_ = 0;
+  Convolution conv_;
+  std::vector<float> zeros_;  // what taps in the padding read
   FusedActivation activation_;
   StoredProduct product_;
 };

@@ -7,8 +7,9 @@ namespace {
 
 // Up to so many rows are multiplied one by one, with weights expanded in registers.
 constexpr int64_t kFewRows = 2;
-constexpr size_t kMostColumns = 64, kMostRows = 32;  // of any tier's tile
-constexpr int64_t kBlockBytes = 256 * 1024;          // as gemm.cc has them
+constexpr size_t kMostColumns = 64;          // of any tier's tile
+constexpr int64_t kBlockBytes = 256 * 1024;  // as gemm.cc has them
+constexpr int64_t kLeastTiles = 8;           // of rows, for which it is worth to expand weights once more
 
 bool any_offset(const StoredMatrix& matrix) {
   for (int64_t row = 0; row < matrix.n; ++row) {
@@ -22,8 +23,12 @@ bool any_offset(const StoredMatrix& matrix) {
 
 }  // namespace
 
-void StoredProduct::prepare(Node& node, int64_t rows, const StoredMatrix& matrix) {
+// Without rows enough, weights are expanded in registers.
+bool StoredProduct::one_by_one() const { return rows_ <= kFewRows && taps_ == 1; }
+
+void StoredProduct::prepare(Node& node, int64_t rows, int64_t taps, const StoredMatrix& matrix) {
   rows_ = rows;
+  taps_ = taps;
   n_ = matrix.n;
   k_ = matrix.k;
   block_ = matrix.block;
@@ -40,12 +45,28 @@ void StoredProduct::prepare(Node& node, int64_t rows, const StoredMatrix& matrix
     for (int64_t i = 0; i < panels(); ++i) pack(matrix, i * nr, packed + static_cast<size_t>(i) * panel_bytes_);
     return buffer;
   });
-  // Rows that are read again for each block should be read seldom, but every thread have a block.
+  // Rows that are read again for each block should be read seldom, but every thread have a block, or a part of its
+  // rows.
   const int64_t threads = node.pool->threads(), fitting = kBlockBytes / (panel_floats() * int64_t{sizeof(float)});
-  const bool once = rows_ <= static_cast<int64_t>(kernels().gemm_mr);
-  block_panels_ = once ? 1 : std::max<int64_t>(1, std::min(fitting, panels() / (threads == 1 ? 1 : 4 * threads)));
-  const int64_t floats = rows_ <= kFewRows ? rows_ * div_up(k_, block_) : threads * block_panels_ * panel_floats();
-  node.need_scratch(static_cast<size_t>(floats) * sizeof(float));
+  const auto mr = static_cast<int64_t>(kernels().gemm_mr);
+  const int64_t wanted = threads == 1 ? 1 : 4 * threads;  // tasks
+  block_panels_ = rows_ <= mr ? 1 : std::max<int64_t>(1, std::min(fitting, panels() / wanted));
+  const int64_t parts = std::max<int64_t>(1, wanted / div_up(panels(), block_panels_));
+  task_rows_ = std::max(kLeastTiles, div_up(div_up(rows_, mr), parts)) * mr;
+  workspace_.clear();
+  if (one_by_one()) {
+    sums_ = workspace_.add<float>(rows_ * div_up(k_, block_));
+  } else {
+    expanded_ = workspace_.add<float>(threads * block_panels_ * panel_floats());
+    pointers_ = workspace_.add<const float*>(threads * taps_ * mr);
+  }
+  workspace_.reserve(node);
+}
+
+StoredProduct::Task StoredProduct::task(int64_t number) const {
+  const int64_t parts = div_up(rows_, task_rows_), first = number / parts * block_panels_;
+  const int64_t row = number % parts * task_rows_;
+  return {first, std::min(panels(), first + block_panels_), row, std::min(rows_, row + task_rows_)};
 }
 
 void StoredProduct::pack(const StoredMatrix& matrix, int64_t first, uint8_t* panel) const {
@@ -82,16 +103,21 @@ PanelQ StoredProduct::panel(int64_t i) const {
           offsets_};
 }
 
-void StoredProduct::run(Node& node, const float* bias, const FusedActivation& activation) const {
+void StoredProduct::run(Node& node, const float* bias, const FusedActivation& activation, const Fill& fill) const {
   if (node.out[0]->count() == 0) return;
   const Epilogue epilogue(activation, node);
-  rows_ <= kFewRows ? run_rows(node, bias, epilogue) : run_panels(node, bias, epilogue);
+  if (one_by_one()) return run_rows(node, bias, epilogue);
+  if (fill) return run_panels(node, bias, epilogue, fill);
+  run_panels(node, bias, epilogue, [&](int64_t row, size_t rows, const float** a) {
+    const float* from = node.in[0]->as<float>() + row * k_;
+    for (size_t r = 0; r < rows; ++r, from += k_) a[r] = from;
+  });
 }
 
 void StoredProduct::run_rows(Node& node, const float* bias, const Epilogue& epilogue) const {
   const float* a = node.in[0]->as<float>();
   float* c = node.out[0]->as<float>();
-  float* sums = static_cast<float*>(node.scratch);
+  float* sums = Workspace::at<float>(node, sums_);
   const int64_t blocks = div_up(k_, block_), nr = static_cast<int64_t>(kernels().gemm_nr), panels = div_up(n_, nr);
   for (int64_t i = 0; offsets_ && i < rows_ * blocks; ++i) {
     const int64_t from = i % blocks * block_, n = std::min(block_, k_ - from);
@@ -112,31 +138,33 @@ void StoredProduct::run_rows(Node& node, const float* bias, const Epilogue& epil
                  });
 }
 
-void StoredProduct::run_panels(Node& node, const float* bias, const Epilogue& epilogue) const {
-  const float* a = node.in[0]->as<float>();
-  float* c = node.out[0]->as<float>();
+void StoredProduct::run_panels(Node& node, const float* bias, const Epilogue& epilogue, const Fill& fill) const {
+  float* y = node.out[0]->as<float>();
   const int64_t nr = static_cast<int64_t>(kernels().gemm_nr), mr = static_cast<int64_t>(kernels().gemm_mr);
-  node.pool->run(div_up(panels(), block_panels_), 1, [&](int64_t begin, int64_t end, int thread) {
-    float* expanded = static_cast<float*>(node.scratch) + thread * block_panels_ * panel_floats();
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t first = block * block_panels_, last = std::min(panels(), first + block_panels_);
-      const int64_t column = first * nr, columns = std::min(last * nr, n_) - column;
-      for (int64_t i = first; i < last; ++i) {
-        float* to = expanded + (i - first) * panel_floats();
+  const int64_t tasks = div_up(panels(), block_panels_) * div_up(rows_, task_rows_);
+  node.pool->run(tasks, 1, [&](int64_t begin, int64_t end, int thread) {
+    float* expanded = Workspace::at<float>(node, expanded_) + thread * block_panels_ * panel_floats();
+    const float** a = Workspace::at<const float*>(node, pointers_) + thread * taps_ * mr;
+    int64_t there = -1;  // the panel that `expanded` begins with
+    for (int64_t number = begin; number < end; ++number) {
+      const Task t = task(number);
+      const int64_t column = t.first * nr, columns = std::min(t.last * nr, n_) - column;
+      for (int64_t i = t.first; i < t.last && there != t.first; ++i) {
+        float* to = expanded + (i - t.first) * panel_floats();
         for (int64_t j = 0; j < nr; ++j) to[j] = bias != nullptr && i * nr + j < n_ ? bias[i * nr + j] : 0.f;
         kernels().expand_q(panel(i), to + nr);
       }
-      for (int64_t row = 0; row < rows_; row += mr) {
-        const float* pointers[kMostRows];
+      there = t.first;
+      for (int64_t row = t.row; row < t.end; row += mr) {
         GemmF32 g;
-        g.rows = static_cast<size_t>(std::min(mr, rows_ - row));
-        for (size_t r = 0; r < g.rows; ++r) pointers[r] = a + (row + static_cast<int64_t>(r)) * k_;
-        g.a = pointers;
-        g.taps = 1;
-        g.k = static_cast<size_t>(k_);
+        g.rows = static_cast<size_t>(std::min(mr, t.end - row));
+        fill(row, g.rows, a);
+        g.a = a;
+        g.taps = static_cast<size_t>(taps_);
+        g.k = static_cast<size_t>(k_ / taps_);
         g.n = static_cast<size_t>(columns);
         g.w = expanded;
-        g.c = c + row * n_ + column;
+        g.c = y + row * n_ + column;
         g.c_stride = static_cast<size_t>(n_);
         g.lo = epilogue.low();
         g.hi = epilogue.high();
