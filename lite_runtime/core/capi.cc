@@ -30,9 +30,9 @@ lr_status report(lr_status status, const char* message) {
 }
 
 // Nothing may leave the C interface as an exception.
-lr_status guarded(void (*call)(const void*), const void* body) {
+lr_status guarded(lr::FunctionRef<void()> body) {
   try {
-    call(body);
+    body();
     return LR_OK;
   } catch (const lr::Error& error) {
     return report(error.status(), error.what());
@@ -41,11 +41,6 @@ lr_status guarded(void (*call)(const void*), const void* body) {
   } catch (const std::exception& error) {
     return report(LR_ERROR_RUN, error.what());
   }
-}
-
-template <class Body>
-lr_status guarded(const Body& body) {
-  return guarded([](const void* erased) { (*static_cast<const Body*>(erased))(); }, &body);
 }
 
 void require(bool condition, const char* message) {
@@ -110,8 +105,9 @@ const char* lr_last_error(void) { return last_error.c_str(); }
 const char* lr_isa(void) { return lr::kernels().tier; }
 
 int lr_op_supported(int32_t primitive) {
-  return primitive == lr::schema::PrimitiveType_PartialFusion || primitive == lr::schema::PrimitiveType_Switch ||
-         primitive == lr::schema::PrimitiveType_Call || lr::find_op(primitive) != nullptr;
+  const bool calls = primitive == lr::schema::PrimitiveType_PartialFusion ||
+                     primitive == lr::schema::PrimitiveType_Switch || primitive == lr::schema::PrimitiveType_Call;
+  return (calls && lr::has_op(primitive)) || lr::find_op(primitive) != nullptr;
 }
 
 lr_status lr_model_load_file(const char* path, lr_model** model) {
@@ -273,8 +269,7 @@ lr_status lr_session_quantization(const lr_session* session, size_t tensor, size
 lr_status lr_session_run_observed(lr_session* session, lr_node_callback callback, void* user) {
   return guarded([&] {
     require(session != nullptr && callback != nullptr, "session and callback must not be null");
-    lr::Observers observers;
-    observers.node = [&](size_t index, const lr::Node& node, double seconds) {
+    const auto tell = [&](size_t index, const lr::Node& node, double seconds) {
       std::vector<lr_tensor> outputs;
       for (size_t i = 0; i < node.out.size(); ++i) {
         outputs.push_back(describe(*node.out[i], session->session.definition(node.def->outputs[i]), true));
@@ -283,6 +278,8 @@ lr_status lr_session_run_observed(lr_session* session, lr_node_callback callback
                                 outputs.data(), outputs.size(), seconds);
       if (stop != 0) lr::fail(LR_ERROR_RUN, "stopped by the caller after node '%s'", node.def->name.c_str());
     };
+    lr::Observers observers;
+    observers.node = tell;
     session->session.run(observers);
   });
 }
@@ -290,8 +287,7 @@ lr_status lr_session_run_observed(lr_session* session, lr_node_callback callback
 lr_status lr_session_run_timed(lr_session* session, lr_step_callback callback, void* user) {
   return guarded([&] {
     require(session != nullptr && callback != nullptr, "session and callback must not be null");
-    lr::Observers observers;
-    observers.step = [&](size_t index, const lr::Node& node, double seconds) {
+    const auto tell = [&](size_t index, const lr::Node& node, double seconds) {
       lr_step step = {index,   node.def->name.c_str(), lr::primitive_name(node.def->primitive),
                       seconds, lr::operations(node),   {}};
       if (!node.out.empty()) {
@@ -299,6 +295,8 @@ lr_status lr_session_run_timed(lr_session* session, lr_step_callback callback, v
       }
       if (callback(user, &step) != 0) lr::fail(LR_ERROR_RUN, "stopped by the caller after node '%s'", step.name);
     };
+    lr::Observers observers;
+    observers.step = tell;
     session->session.run(observers);
   });
 }
@@ -330,17 +328,18 @@ lr_status lr_tier_describe(size_t index, lr_tier* tier) {
 }
 
 const char* lr_kernel_name(size_t index) {
-#define LR_NAME(name, ...) #name,
-#define LR_UNARY_NAME(name) "unary_" #name,
-#define LR_BINARY_NAME(name) "binary_" #name,
-#define LR_REDUCE_NAME(name) "reduce_" #name,
-  static const char* const names[] = {LR_OTHER_KERNELS(LR_NAME) LR_UNARY_KERNELS(LR_UNARY_NAME)
-                                          LR_BINARY_KERNELS(LR_BINARY_NAME) LR_REDUCE_KERNELS(LR_REDUCE_NAME)};
+#define LR_NAME(name, ...) #name "\0"
+#define LR_UNARY_NAME(name) "unary_" #name "\0"
+#define LR_BINARY_NAME(name) "binary_" #name "\0"
+#define LR_REDUCE_NAME(name) "reduce_" #name "\0"
+  const char* name = LR_OTHER_KERNELS(LR_NAME) LR_UNARY_KERNELS(LR_UNARY_NAME) LR_BINARY_KERNELS(LR_BINARY_NAME)
+      LR_REDUCE_KERNELS(LR_REDUCE_NAME);
 #undef LR_NAME
 #undef LR_UNARY_NAME
 #undef LR_BINARY_NAME
 #undef LR_REDUCE_NAME
-  return index < sizeof names / sizeof names[0] ? names[index] : nullptr;
+  for (; index > 0 && *name != '\0'; --index) name += std::strlen(name) + 1;
+  return *name != '\0' ? name : nullptr;
 }
 
 lr_status lr_measure_peak(int32_t threads, double seconds, double* operations_per_second) {

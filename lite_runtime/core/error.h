@@ -22,6 +22,7 @@ class Error : public std::runtime_error {
 [[noreturn]] void fail(lr_status status, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
 std::string format_message(const char* format, va_list args);
+std::string formatted(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 // Thrown by Op::infer when an input's value is needed and will only be known at run time.
 struct ValueUnknown {};

@@ -41,18 +41,18 @@ Buffer copy_rows(const Tensor& t) {
 
 }  // namespace
 
-template <class Body>
-void Frame::guarded(const Step& step, const Body& body) const {
-  const auto where = [&] {
+void Frame::guarded(const Step& step, FunctionRef<void()> body) const {
+  const auto error = [&](lr_status status, const char* what) {
     const NodeDef& def = *step.node.def;
-    return session_.model->source() + ": " + primitive_name(def.primitive) + " '" + def.name + "': ";
+    return Error(status,
+                 session_.model->source() + ": " + primitive_name(def.primitive) + " '" + def.name + "': " + what);
   };
   try {
     body();
-  } catch (const Error& error) {
-    throw Error(error.status(), where() + error.what());
+  } catch (const Error& thrown) {
+    throw error(thrown.status(), thrown.what());
   } catch (const std::bad_alloc&) {
-    throw Error(LR_ERROR_MEMORY, where() + "out of memory");
+    throw error(LR_ERROR_MEMORY, "out of memory");
   }
 }
 
@@ -440,8 +440,8 @@ std::shared_ptr<const Closure> Frame::run(const Observers& observers) {
   }
   for (Step& step : steps_) {
     const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
-    if (ends_in_tail_call_ && &step == &steps_.back()) return closure_of(step, 0);
-    if (step.kind != Kind::kOperator) {
+    if (kHasCalls && ends_in_tail_call_ && &step == &steps_.back()) return closure_of(step, 0);
+    if (kHasCalls && step.kind != Kind::kOperator) {
       run_control(step);
     } else if (step.at_run_time) {
       guarded(step, [&] { infer_and_run(step); });

@@ -1,10 +1,10 @@
 // One graph with its tensors, ready to run: the plan for given input shapes, and its execution.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <vector>
 
+#include "function_ref.h"
 #include "kernels/half.h"
 #include "memory.h"
 #include "op.h"
@@ -29,7 +29,7 @@ struct Closure {
   std::vector<OwnedTensor> captured;
 };
 
-using NodeObserver = std::function<void(size_t node_index, const Node& node, double seconds)>;
+using NodeObserver = FunctionRef<void(size_t node_index, const Node& node, double seconds)>;
 
 // Told of a run as it goes; without them nothing is measured.
 struct Observers {
@@ -134,8 +134,7 @@ class Frame {
   std::shared_ptr<const Closure> closure_of(const Step& step, size_t input) const;
   OwnedTensor owned(uint32_t slot);
   // Runs body; errors get the model's, operator's and node's name in front.
-  template <class Body>
-  void guarded(const Step& step, const Body& body) const;
+  void guarded(const Step& step, FunctionRef<void()> body) const;
 
   SessionState& session_;
   const GraphDef* graph_;

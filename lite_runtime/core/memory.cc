@@ -9,15 +9,13 @@ constexpr size_t kAlign = 64;
 }
 
 size_t lay_out(std::vector<Block>& blocks) {
-  std::vector<size_t> order;  // large ones first
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    const auto larger = [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; };
-    order.insert(std::upper_bound(order.begin(), order.end(), i, larger), i);
-  }
-  std::vector<const Block*> placed;  // by offset
+  std::vector<Block*> order;  // large ones first
+  const auto larger = [](const Block* a, const Block* b) { return a->bytes > b->bytes; };
+  for (Block& block : blocks) order.insert(std::upper_bound(order.begin(), order.end(), &block, larger), &block);
+  std::vector<Block*> placed;  // by offset
   size_t total = 0;
-  for (size_t index : order) {
-    Block& block = blocks[index];
+  for (Block* next : order) {
+    Block& block = *next;
     if (!block.used()) continue;
     size_t offset = 0;
     for (const Block* other : placed) {

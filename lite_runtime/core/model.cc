@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "op.h"
+#include "primitive_names.h"
 #include "schema_reader.h"
 #include "storage.h"
 
@@ -50,19 +51,27 @@ std::vector<QuantParam> parse_quant(const schema::Tensor& t) {
 void parse_shape(const schema::Tensor& t, size_t index, TensorDef& def) {
   def.shape_known = true;
   if (t.dims() == nullptr) return;
-  if (t.dims()->size() > LR_MAX_RANK)
-    bad_tensor(index, def, "has more than " + std::to_string(LR_MAX_RANK) + " dimensions");
+  if (t.dims()->size() > LR_MAX_RANK) bad_tensor(index, def, formatted("has more than %d dimensions", LR_MAX_RANK));
   for (int32_t dim : *t.dims()) {
-    if (dim < -1) bad_tensor(index, def, "has dimension " + std::to_string(dim));
+    if (dim < -1) bad_tensor(index, def, formatted("has dimension %d", dim));
     if (dim < 0) def.shape_known = false;
     def.shape.push_back(dim);
   }
 }
 
+void refuse_encoded(const schema::Tensor& t, const TensorDef& def) {
+  const schema::WeightQuantCompressType form = t.weightQuantCompressType();
+  if (form != schema::WeightQuantCompressType_NONE)
+    left_out("is stored as", schema::EnumNameWeightQuantCompressType(form));
+  if (def.dtype == DType::kFloat16) left_out("is a constant of type", dtype_name(def.dtype));
+}
+
 void parse_constant(const schema::Tensor& t, TensorDef& def) {
   if (def.dtype == DType::kUnknown) fail(LR_ERROR_FORMAT, "constant of unknown dtype %d", t.dataType());
   if (!def.shape_known) fail(LR_ERROR_FORMAT, "constant with unknown dimensions");
-  if (is_encoded(t, def)) {
+  if (!kDecodes) {
+    refuse_encoded(t, def);
+  } else if (is_encoded(t, def)) {
     def.encoded = &t;
     def.bytes = t.data()->size();
     return;
@@ -76,7 +85,7 @@ void parse_constant(const schema::Tensor& t, TensorDef& def) {
   static const char kEmpty[kAlignment] = {};
   def.data = kEmpty;
   if (found > 0) place(def, t);
-  if (def.dtype != DType::kFloat16) return;
+  if (!kDecodes || def.dtype != DType::kFloat16) return;
   def.encoded = &t;
   def.data = nullptr;
   def.bytes = found;
@@ -110,7 +119,7 @@ std::vector<uint32_t> indices(const flatbuffers::Vector<uint32_t>* vector, size_
 
 NodeDef parse_node(const schema::CNode& n, size_t index, size_t tensors) {
   NodeDef def;
-  def.name = n.name() == nullptr ? "node " + std::to_string(index) : n.name()->str();
+  def.name = n.name() == nullptr ? formatted("node %zu", index) : n.name()->str();
   const schema::Primitive* primitive = n.primitive();
   if (primitive == nullptr || primitive->value_type() == schema::PrimitiveType_NONE) {
     fail(LR_ERROR_FORMAT, "node '%s' has no operator", def.name.c_str());
@@ -123,8 +132,9 @@ NodeDef parse_node(const schema::CNode& n, size_t index, size_t tensors) {
   def.primitive = primitive->value_type();
   def.attributes = primitive;
   def.quant_type = n.quantType();
-  def.inputs = indices(n.inputIndex(), tensors, "node '" + def.name + "'");
-  def.outputs = indices(n.outputIndex(), tensors, "node '" + def.name + "'");
+  const std::string what = "node '" + def.name + "'";
+  def.inputs = indices(n.inputIndex(), tensors, what);
+  def.outputs = indices(n.outputIndex(), tensors, what);
   if (def.outputs.empty()) fail(LR_ERROR_FORMAT, "node '%s' has no output", def.name.c_str());
   return def;
 }
@@ -172,10 +182,11 @@ void check_order(const GraphDef& graph, const std::vector<TensorDef>& tensors, c
     const NodeDef& node = nodes[n];
     if (node_seen[n]) fail(LR_ERROR_FORMAT, "node '%s' is listed twice", node.name.c_str());
     node_seen[n] = true;
-    for (uint32_t i : node.inputs) check_read(i, "node '" + node.name + "'");
+    const std::string reader = "node '" + node.name + "'";
+    for (uint32_t i : node.inputs) check_read(i, reader);
     for (uint32_t i : node.outputs) {
       if (available[i] || tensors[i].is_const() || tensors[i].is_variable())
-        bad_tensor(i, tensors[i], "is written twice (by node '" + node.name + "')");
+        bad_tensor(i, tensors[i], "is written twice (by " + reader + ")");
       available[i] = true;
     }
   }
@@ -227,8 +238,11 @@ int quantized_axis(const NodeDef& node, size_t input, const TensorDef& weight) {
   return std::max(0, weight.shape.rank() - (last ? 1 : 2));
 }
 
+// One text, not a table of pointers that the loader would have to relocate.
 const char* primitive_name(int primitive) {
-  return schema::EnumNamePrimitiveType(static_cast<schema::PrimitiveType>(primitive));
+  const char* name = LR_PRIMITIVE_NAMES;
+  while (primitive-- > 0) name += std::strlen(name) + 1;
+  return name;
 }
 
 // A converter that lost an operator leaves the two records of the model's ends in disagreement.
@@ -301,8 +315,21 @@ static bool only_packs(const NodeDef& node, size_t input, const Model& model) {
   return input == 1 && at_once && find_quantized_op(node, model) == nullptr;
 }
 
+// For a build that decodes none: what is stored as integers must be what the operators read.
+static void refuse_quantized_constants(const std::vector<NodeDef>& nodes, const std::vector<TensorDef>& tensors) {
+  for (const NodeDef& node : nodes) {
+    if (!stores_quantized(node)) continue;
+    for (uint32_t i : node.inputs) {
+      if (!tensors[i].is_const() || tensors[i].quant.empty()) continue;
+      const std::string reader = std::string(primitive_name(node.primitive)) + " '" + node.name + "'";
+      left_out((reader + " has weights stored as").c_str(), dtype_name(tensors[i].dtype));
+    }
+  }
+}
+
 // Constants stay as they are stored where only operators read them that take them so, or that decode them to pack them.
 void Model::decode_constants(const schema::MetaGraph& meta) {
+  if (!kDecodes) return refuse_quantized_constants(nodes_, tensors_);
   struct Readers {
     bool plain = false, stored = false, packing = false;
     bool need_elements() const { return plain || (stored && packing); }
@@ -361,7 +388,7 @@ void Model::release_pages() const {
   madvise(static_cast<char*>(mapping_) - inside_page, mapping_size_ + inside_page, MADV_DONTNEED);
 }
 
-Buffer Model::packed(const std::string& key, size_t bytes, const std::function<Buffer()>& make) {
+Buffer Model::packed(const std::string& key, size_t bytes, FunctionRef<Buffer()> make) {
   std::lock_guard<std::mutex> lock(mutex_);
   Buffer& buffer = packed_[key];
   if (buffer == nullptr) {

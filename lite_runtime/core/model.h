@@ -1,13 +1,13 @@
 // A verified, immutable .ms model and the weights packed from it.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "function_ref.h"
 #include "types.h"
 
 namespace lr {
@@ -88,7 +88,7 @@ class Model {
 
   // Returns the buffer stored under key, making its `bytes` with `make` the first time: sessions share packed
   // weights. The key names the node, the layout and everything the layout depends on.
-  Buffer packed(const std::string& key, size_t bytes, const std::function<Buffer()>& make);
+  Buffer packed(const std::string& key, size_t bytes, FunctionRef<Buffer()> make);
   size_t packed_bytes();          // of all buffers kept by packed()
   size_t constant_bytes() const;  // of all constants, as operators see them
 

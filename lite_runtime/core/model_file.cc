@@ -81,7 +81,7 @@ std::shared_ptr<Model> load_model_file(const std::string& path) {
 }
 
 std::shared_ptr<Model> load_model_region(int fd, int64_t offset, int64_t length) {
-  const std::string name = "file descriptor " + std::to_string(fd);
+  const std::string name = formatted("file descriptor %d", fd);
   struct stat info;
   if (fstat(fd, &info) != 0) fail(LR_ERROR_FILE, "%s: %s", name.c_str(), std::strerror(errno));
   if (!S_ISREG(info.st_mode)) fail(LR_ERROR_FILE, "%s: is not a file", name.c_str());

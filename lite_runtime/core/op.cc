@@ -18,17 +18,17 @@ std::array<OpFactory, kPrimitives>& registry() {
   return table;
 }
 
-struct QuantizedOp {
-  OpFactory factory = nullptr;
-  QuantizedOpRegistration::Accepts accepts = nullptr;
-};
 // [0]: specialised, [1]: general, [kStored]: of floats, with stored weights
 constexpr size_t kStored = 2;
-std::array<QuantizedOp, 3>& quantized_registry(size_t primitive) {
-  static std::array<std::array<QuantizedOp, 3>, kPrimitives> table{};
+std::array<OpForm, 3>& quantized_registry(size_t primitive) {
+  static std::array<std::array<OpForm, 3>, kPrimitives> table{};
   return table[primitive];
 }
 }  // namespace
+
+void left_out(const char* kind, const char* name) {
+  fail(LR_ERROR_UNSUPPORTED, "%s %s, which this library leaves out%s", kind, name, kAdvice);
+}
 
 OpRegistration::OpRegistration(int primitive, OpFactory factory) {
   OpFactory& slot = registry()[static_cast<size_t>(primitive)];
@@ -45,8 +45,9 @@ OpFactory find_op(int primitive) {
   return registry()[static_cast<size_t>(primitive)];
 }
 
-QuantizedOpRegistration::QuantizedOpRegistration(int primitive, bool specialised, OpFactory factory, Accepts accepts) {
-  quantized_registry(static_cast<size_t>(primitive))[specialised ? 0 : 1] = {factory, accepts};
+QuantizedOpRegistration::QuantizedOpRegistration(int primitive, bool specialised, OpForm op) {
+  if (op.factory == nullptr) op.accepts = [](const NodeDef&, const Model&) { return true; };
+  quantized_registry(static_cast<size_t>(primitive))[specialised ? 0 : 1] = op;
 }
 
 namespace {
@@ -58,10 +59,10 @@ bool is_quantized(const NodeDef& node, const Model& model) {
 }
 
 // The operator that does the node on quantised integers; null for none.
-const QuantizedOp* quantized_op(const NodeDef& node, const Model& model) {
+const OpForm* quantized_op(const NodeDef& node, const Model& model) {
   if (find_op(node.primitive) == nullptr || !is_quantized(node, model)) return nullptr;
   for (size_t i = 0; i < kStored; ++i) {
-    const QuantizedOp& op = quantized_registry(static_cast<size_t>(node.primitive))[i];
+    const OpForm& op = quantized_registry(static_cast<size_t>(node.primitive))[i];
     if (op.accepts != nullptr && op.accepts(node, model)) return &op;
   }
   return nullptr;
@@ -69,22 +70,22 @@ const QuantizedOp* quantized_op(const NodeDef& node, const Model& model) {
 }  // namespace
 
 OpFactory find_quantized_op(const NodeDef& node, const Model& model) {
-  const QuantizedOp* op = quantized_op(node, model);
+  const OpForm* op = quantized_op(node, model);
   return op == nullptr ? nullptr : op->factory;
 }
 
 bool lacks_quantized_op(const NodeDef& node, const Model& model) {
-  const QuantizedOp* op = quantized_op(node, model);
+  const OpForm* op = quantized_op(node, model);
   return op != nullptr && op->factory == nullptr;
 }
 
-StoredOpRegistration::StoredOpRegistration(int primitive, OpFactory factory, QuantizedOpRegistration::Accepts accepts) {
-  quantized_registry(static_cast<size_t>(primitive))[kStored] = {factory, accepts};
+StoredOpRegistration::StoredOpRegistration(int primitive, OpForm op) {
+  quantized_registry(static_cast<size_t>(primitive))[kStored] = op;
 }
 
 OpFactory find_stored_op(const NodeDef& node, const Model& model) {
-  if (find_op(node.primitive) == nullptr) return nullptr;
-  const QuantizedOp& op = quantized_registry(static_cast<size_t>(node.primitive))[kStored];
+  if (!kDecodes || find_op(node.primitive) == nullptr) return nullptr;
+  const OpForm& op = quantized_registry(static_cast<size_t>(node.primitive))[kStored];
   return op.accepts != nullptr && op.accepts(node, model) ? op.factory : nullptr;
 }
 
@@ -152,6 +153,7 @@ void Node::set_out(size_t i, DType dtype, const Shape& shape) const {
 }
 
 DecodedInputs::DecodedInputs(const Node& node, const std::vector<size_t>& inputs) {
+  if (!kDecodes) return;
   for (const size_t i : inputs) {
     if (!node.has(i) || node.in[i]->data != nullptr || !node.in[i]->is_const()) continue;
     held_.emplace_back(node.in[i], decoded(*node.in[i]->def));
@@ -163,8 +165,8 @@ DecodedInputs::~DecodedInputs() {
   for (const auto& [tensor, buffer] : held_) tensor->data = nullptr;
 }
 
-Buffer Node::packed(const std::string& layout, size_t bytes, const std::function<Buffer()>& make) const {
-  return model->packed(std::to_string(def - model->nodes().data()) + ":" + layout, bytes, make);
+Buffer Node::packed(const std::string& layout, size_t bytes, FunctionRef<Buffer()> make) const {
+  return model->packed(formatted("%td:%s", def - model->nodes().data(), layout.c_str()), bytes, make);
 }
 
 }  // namespace lr

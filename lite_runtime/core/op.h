@@ -103,7 +103,7 @@ struct Node {
   void set_out(size_t i, DType dtype, const Shape& shape) const;
   void need_scratch(size_t bytes) { scratch_bytes = bytes; }
   // Weights packed once per model; `layout` must name everything the bytes depend on.
-  Buffer packed(const std::string& layout, size_t bytes, const std::function<Buffer()>& make) const;
+  Buffer packed(const std::string& layout, size_t bytes, FunctionRef<Buffer()> make) const;
 };
 
 // While it lives, the constants among these inputs that are decoded only to be packed have their data.
@@ -174,11 +174,14 @@ OpFactory find_op(int primitive);
 
 // Operators that compute on quantised integers; all others refuse these, or move them without looking at them.
 // `accepts` tells from the file alone whether the operator can do a node whose input 0 is quantised. Of those
-// that can, a specialised one is preferred to a general one; each primitive has at most one of either. The factory is
-// null where this build leaves the operator out, whose nodes are then refused.
+// that can, a specialised one is preferred to a general one; each primitive has at most one of either. Both fields are
+// null where this build leaves the operator out: then all nodes of quantised integers are refused.
+struct OpForm {
+  OpFactory factory = nullptr;
+  bool (*accepts)(const NodeDef& node, const Model& model) = nullptr;
+};
 struct QuantizedOpRegistration {
-  using Accepts = bool (*)(const NodeDef& node, const Model& model);
-  QuantizedOpRegistration(int primitive, bool specialised, OpFactory factory, Accepts accepts);
+  QuantizedOpRegistration(int primitive, bool specialised, OpForm op);
 };
 // Null when the node does not compute on quantised integers, or no such operator accepts it.
 OpFactory find_quantized_op(const NodeDef& node, const Model& model);
@@ -191,9 +194,9 @@ struct NoRegistration {
   constexpr explicit NoRegistration(Any...) {}
 };
 
-// Operators on floats that read weights in the form they are stored in; `accepts` tells whether it can do the node.
+// Operators on floats that read weights in the form they are stored in.
 struct StoredOpRegistration {
-  StoredOpRegistration(int primitive, OpFactory factory, QuantizedOpRegistration::Accepts accepts);
+  StoredOpRegistration(int primitive, OpForm op);
 };
 // Null when the node has no such weights, or there is no such operator that accepts it.
 OpFactory find_stored_op(const NodeDef& node, const Model& model);
@@ -204,22 +207,24 @@ OpFactory find_stored_op(const NodeDef& node, const Model& model);
       lr_register_##Primitive(static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                  \
                               []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); });
 
-#define LR_REGISTER_QUANTIZED(Primitive, Class, specialised)                                                      \
-  static const ::lr::QuantizedOpRegistration lr_register_quantized_##Primitive(                                   \
-      static_cast<int>(::lr::schema::PrimitiveType_##Primitive), specialised,                                     \
-      ::lr::has_quantized_op(::lr::schema::PrimitiveType_##Primitive)                                             \
-          ? static_cast<::lr::OpFactory>([]() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }) \
-          : nullptr,                                                                                              \
-      Class::accepts);
+#define LR_REGISTER_QUANTIZED(Primitive, Class, specialised)                                                          \
+  [[maybe_unused]] static const std::conditional_t<::lr::has_op(::lr::schema::PrimitiveType_##Primitive),             \
+                                                   ::lr::QuantizedOpRegistration, ::lr::NoRegistration>               \
+      lr_register_quantized_##Primitive(                                                                              \
+          static_cast<int>(::lr::schema::PrimitiveType_##Primitive), specialised,                                     \
+          ::lr::has_quantized_op(::lr::schema::PrimitiveType_##Primitive)                                             \
+              ? ::lr::OpForm{[]() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }, Class::accepts} \
+              : ::lr::OpForm{});
 // Class has a static function accepts(const NodeDef&, const Model&).
 #define LR_REGISTER_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, true)
 #define LR_REGISTER_GENERAL_QUANTIZED_OP(Primitive, Class) LR_REGISTER_QUANTIZED(Primitive, Class, false)
 
-#define LR_REGISTER_STORED_OP(Primitive, Class)                                                           \
-  [[maybe_unused]] static const std::conditional_t<::lr::has_op(::lr::schema::PrimitiveType_##Primitive), \
-                                                   ::lr::StoredOpRegistration, ::lr::NoRegistration>      \
-      lr_register_stored_##Primitive(                                                                     \
-          static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                                      \
-          []() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }, Class::accepts);
+#define LR_REGISTER_STORED_OP(Primitive, Class)                                                             \
+  [[maybe_unused]] static const std::conditional_t<::lr::has_op(::lr::schema::PrimitiveType_##Primitive) && \
+                                                       ::lr::kDecodes,                                      \
+                                                   ::lr::StoredOpRegistration, ::lr::NoRegistration>        \
+      lr_register_stored_##Primitive(                                                                       \
+          static_cast<int>(::lr::schema::PrimitiveType_##Primitive),                                        \
+          ::lr::OpForm{[]() -> std::unique_ptr<::lr::Op> { return std::make_unique<Class>(); }, Class::accepts});
 
 }  // namespace lr

@@ -27,7 +27,7 @@ std::vector<int> allowed_cores() {
 
 // What the system says of a core; 0 where it does not.
 int64_t core_property(int core, const char* name) {
-  const std::string path = "/sys/devices/system/cpu/cpu" + std::to_string(core) + "/" + name;
+  const std::string path = formatted("/sys/devices/system/cpu/cpu%d/%s", core, name);
   long long value = 0;
   if (std::FILE* file = std::fopen(path.c_str(), "re")) {
     if (std::fscanf(file, "%lld", &value) != 1) value = 0;
@@ -57,22 +57,17 @@ void check_operators(const Model& model) {
   std::string list;
   size_t count = 0;
   for (const NodeDef& node : model.nodes()) {
-    if (is_control(node.primitive)) continue;
+    if (is_control(node.primitive) && has_op(node.primitive)) continue;
     const bool lacks_quantized = lacks_quantized_op(node, model);
     if (find_op(node.primitive) != nullptr && !lacks_quantized) continue;
     if (++count > 20) continue;
-    list += std::string(count == 1 ? " " : ", ") + primitive_name(node.primitive);
-    list += std::string(lacks_quantized ? " of quantised integers '" : " '") + node.name + "'";
+    list += formatted("%s%s%s '%s'", count == 1 ? " " : ", ", primitive_name(node.primitive),
+                      lacks_quantized ? " of quantised integers" : "", node.name.c_str());
   }
   if (count == 0) return;
-#ifdef LR_OPS
-  const char *absent = "that this library leaves out",
-             *advice = ". Build it again with this model too: --ops-from=FILE";
-#else
-  const char *absent = "that is not offered", *advice = "";
-#endif
+  const char* absent = kSelected ? "that this library leaves out" : "that is not offered";
   fail(LR_ERROR_UNSUPPORTED, "%s: %zu node(s) have an operator %s:%s%s%s", model.source().c_str(), count, absent,
-       list.c_str(), count > 20 ? ", ..." : "", advice);
+       list.c_str(), count > 20 ? ", ..." : "", kSelected ? kAdvice : "");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "kernels/kernels.h"
 #include "schema_reader.h"
+#include "selection.h"
 
 namespace lr {
 
@@ -396,7 +397,7 @@ void place(TensorDef& def, const schema::Tensor& stored) {
 }
 
 void decode(TensorDef& def) {
-  const schema::Tensor* stored = def.encoded;
+  const schema::Tensor* stored = kDecodes ? def.encoded : nullptr;
   if (stored == nullptr) return;
   def.encoded = nullptr;
   if (stored->weightQuantCompressType() != schema::WeightQuantCompressType_NONE) return decompress(*stored, def);

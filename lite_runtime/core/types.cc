@@ -91,12 +91,13 @@ int64_t checked_product(int64_t a, int64_t b) {
 }
 
 std::string Shape::str() const {
-  std::string text = "[";
+  char text[LR_MAX_RANK * sizeof ", -9223372036854775808" + sizeof "[]"] = "[";
+  char* end = text + 1;
   for (int i = 0; i < rank_; ++i) {
-    if (i > 0) text += ", ";
-    text += std::to_string(dims_[i]);
+    end += std::sprintf(end, i > 0 ? ", %lld" : "%lld", static_cast<long long>(dims_[i]));
   }
-  return text + "]";
+  *end = ']';
+  return std::string(text, end + 1);
 }
 
 int normalize_axis(int64_t axis, int rank) {
@@ -110,6 +111,14 @@ std::string format_message(const char* format, va_list args) {
   char text[1024];
   std::vsnprintf(text, sizeof text, format, args);
   return text;
+}
+
+std::string formatted(const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  std::string message = format_message(format, args);
+  va_end(args);
+  return message;
 }
 
 void fail(lr_status status, const char* format, ...) {

@@ -91,7 +91,10 @@ struct Window {
 constexpr Window kWindows[] = {{1, 1}, {2, 2}, {3, 1},  {4, 4},   {7, 3}, {9, 3},
                                {9, 6}, {9, 9}, {25, 5}, {25, 10}, {49, 7}};
 
-void check_depthwise(const Kernels& k, Window window, size_t channels, size_t count, size_t gap, Range range) {
+using DepthwiseKernel = void (*)(const DepthwiseF32& d);
+
+void check_depthwise(const Kernels& k, DepthwiseKernel kernel, Window window, size_t channels, size_t count, size_t gap,
+                     Range range) {
   Case test("%s depthwise taps=%zu step=%zu channels=%zu count=%zu gap=%zu lo=%g hi=%g", k.tier, window.taps,
             window.step, channels, count, gap, range.lo, range.hi);
   const Rows inputs(7, channels);
@@ -105,7 +108,7 @@ void check_depthwise(const Kernels& k, Window window, size_t channels, size_t co
                      packed.data());
   const size_t stride = channels + gap;
   Guarded<float> y((count - 1) * stride + channels);
-  k.depthwise_f32(
+  kernel(
       {packed.data(), x.data(), window.step, window.taps, channels, count, y.data(), stride, range.lo, range.hi});
   for (size_t i = 0; i < y.size(); ++i) {
     const size_t pixel = i / stride, c = i % stride;
@@ -184,7 +187,13 @@ void test_gemm_f32(const Kernels& k) {
 
 void test_depthwise_f32(const Kernels& k) {
   over_windows([&](Window window, size_t channels, size_t count, size_t gap, Range range) {
-    check_depthwise(k, window, channels, count, gap, range);
+    check_depthwise(k, k.depthwise_f32, window, channels, count, gap, range);
+  });
+}
+
+void test_depthwise_5x5_f32(const Kernels& k) {
+  over_windows([&](Window window, size_t channels, size_t count, size_t gap, Range range) {
+    if (window.taps == 25) check_depthwise(k, k.depthwise_5x5_f32, window, channels, count, gap, range);
   });
 }
 

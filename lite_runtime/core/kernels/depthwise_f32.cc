@@ -131,16 +131,30 @@ static void few_channels(const Depthwise<real>& d) {
   }
 }
 
+static void any_5x5(const Depthwise<real>& d) {
+  if (d.channels < kLanes) return few_channels(d);
+#if !defined(LR_SMALL)
+  if (d.step == 5) return window_row<5, 5, 1>(d);
+  if (d.step == 10) return window_row<5, 5, 2>(d);
+#endif
+  any_row(d);
+}
+
 void LR_OF_TYPE(depthwise)(const Depthwise<real>& d) {
+#if LR_IS_HALF
+  if (d.taps == 25) return any_5x5(d);
+#endif
   if (d.channels < kLanes) return few_channels(d);
 #if !defined(LR_SMALL)
   if (d.taps == 9 && d.step == 3) return window_row<3, 3, 1>(d);
   if (d.taps == 9 && d.step == 6) return window_row<3, 3, 2>(d);
-  if (d.taps == 25 && d.step == 5) return window_row<5, 5, 1>(d);
-  if (d.taps == 25 && d.step == 10) return window_row<5, 5, 2>(d);
 #endif
   any_row(d);
 }
+
+#if !LR_IS_HALF
+void depthwise_5x5_f32(const DepthwiseF32& d) { any_5x5(d); }
+#endif
 
 }  // namespace LR_TIER
 }  // namespace lr

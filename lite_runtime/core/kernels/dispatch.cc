@@ -120,16 +120,17 @@ size_t chosen_tier() {
   return chosen;
 }
 
-#define LR_DECLARE(name, result, parameters) extern result(*const name##_entry) parameters;
+#define LR_FUNCTION(name, result, parameters) extern result(*const name##_entry) parameters;
 #define LR_DECLARE_TIER(tier, ...) \
   namespace tier {                 \
-  LR_OTHER_KERNELS(LR_DECLARE)     \
+  LR_FUNCTIONS                     \
   }
 LR_TIERS(LR_DECLARE_TIER)
+#undef LR_FUNCTION
 #define LR_OF_TIER(tier, available, name) &tier::name##_entry,
-#define LR_OF_TIERS(name, result, parameters) \
+#define LR_FUNCTION(name, result, parameters) \
   result(*const* const name##_of_tiers[]) parameters = {LR_TIERS(LR_OF_TIER, name)};
-LR_OTHER_KERNELS(LR_OF_TIERS)
+LR_FUNCTIONS
 #endif
 
 #if defined(LR_HALF)

@@ -242,26 +242,27 @@ LR_INLINE void gemm_strip(const Gemm<real>& g, size_t bounds, Strip s) {
   // clang-format on
 }
 
+// As a function, of which there is one of each size.
 template <size_t kRows, size_t kVectors>
-static void edge_strip(const Gemm<real>& g, size_t bounds, const Strip& s) {
+__attribute__((noinline)) static void strip(const Gemm<real>& g, size_t bounds, const Strip& s) {
   gemm_strip<kRows, kVectors>(g, bounds, s);
 }
-#define LR_EDGES(rows) edge_strip<rows, 1>, edge_strip<rows, 2>, edge_strip<rows, 3>, edge_strip<rows, 4>
-static void (*const kEdges[])(const Gemm<real>& g, size_t bounds, const Strip& s) = {LR_EDGES(1), LR_EDGES(2),
-                                                                                     LR_EDGES(3), LR_EDGES(4)};
+#define LR_STRIPS(rows) strip<rows, 1>, strip<rows, 2>, strip<rows, 3>, strip<rows, 4>
+static void (*const kStrips[])(const Gemm<real>& g, size_t bounds, const Strip& s) = {LR_STRIPS(1), LR_STRIPS(2),
+                                                                                      LR_STRIPS(3), LR_STRIPS(4)};
 
 // The same for fewer rows or the last columns of the matrix.
 static void gemm_edge(const Gemm<real>& g, size_t bounds, Strip s, size_t rows, size_t columns) {
   const size_t vectors = columns < kGemmColumns ? (columns + kLanes - 1) / kLanes : kGemmVectors;
-  const auto strip = kEdges[(rows - 1) * kGemmVectors + vectors - 1];
-  if (columns >= vectors * kLanes) return strip(g, bounds, s);
+  const auto run = kStrips[(rows - 1) * kGemmVectors + vectors - 1];
+  if (columns >= vectors * kLanes) return run(g, bounds, s);
   real results[4 * kGemmColumns] = {};
   for (size_t tile = 0; tile < s.tiles; ++tile) {
     real* c = s.c + tile * rows * s.c_stride;
     for (size_t r = 0; s.adds && r < rows; ++r) {
       for (size_t j = 0; j < columns; ++j) results[r * kGemmColumns + j] = c[r * s.c_stride + j];
     }
-    strip(g, bounds, {s.a + 4 * tile, s.start, s.w, results, kGemmColumns, 1, s.adds});
+    run(g, bounds, {s.a + 4 * tile, s.start, s.w, results, kGemmColumns, 1, s.adds});
     for (size_t r = 0; r < rows; ++r) {
       for (size_t j = 0; j < columns; ++j) c[r * s.c_stride + j] = results[r * kGemmColumns + j];
     }
@@ -273,7 +274,7 @@ static void gemm_panel(const Gemm<real>& g, size_t bounds, Strip s, size_t colum
   s.tiles = g.rows / 4;
   const size_t rest = g.rows % 4;
   if (s.tiles > 0 && columns >= kGemmColumns) {
-    gemm_strip<4, kGemmVectors>(g, bounds, s);
+    strip<4, kGemmVectors>(g, bounds, s);
   } else if (s.tiles > 0) {
     gemm_edge(g, bounds, s, 4, columns);
   }

@@ -179,6 +179,7 @@ struct BinaryI8 {
 
 // All other kernels: X(name, result, parameters). Contracts:
 //   gemm_f32 depthwise_f32 max_pool_f32 avg_pool_f32   see the structs; a NaN tap gives a NaN maximum
+//   depthwise_5x5_f32   depthwise_f32 for windows of 25 taps
 //   multiply_row_q   y[j] = sum over k of a[k] * w[k][j] for the gemm_nr columns of a panel; a_sums has the sums of a
 //                    over the blocks of k, and is only read with offsets
 //   expand_q         y[k][j] = w[k][j], as gemm_f32 reads them behind the biases
@@ -212,6 +213,7 @@ struct BinaryI8 {
 #define LR_FLOAT_KERNELS(X)                                                                                           \
   X(gemm_f32, void, (const GemmF32& g))                                                                               \
   X(depthwise_f32, void, (const DepthwiseF32& d))                                                                     \
+  X(depthwise_5x5_f32, void, (const DepthwiseF32& d))                                                                 \
   X(multiply_row_q, void, (const PanelQ& p, const float* a, const float* a_sums, float* y))                           \
   X(expand_q, void, (const PanelQ& p, float* y))                                                                      \
   X(winograd_input_f32, void, (const WinogradInputF32& t))                                                            \
@@ -247,18 +249,39 @@ struct BinaryI8 {
   X(mul_i8, void, (const int8_t* x, const int8_t* y, int8_t* z, size_t n, const BinaryI8& b)) \
   X(look_up_u8, void, (const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table))
 
+#define LR_UNARY_PARAMETERS (const float* x, float* y, size_t n, float a, float b)
+#define LR_REDUCE_PARAMETERS (const float* x, size_t n)
+#define LR_VV_PARAMETERS (const float* x, const float* y, float* z, size_t n)
+#define LR_VS_PARAMETERS (const float* x, float y, float* z, size_t n)
+#define LR_SV_PARAMETERS (float x, const float* y, float* z, size_t n)
+// A kernel as the functions it is in a tier: LR_FUNCTION(name, result, parameters), which the user defines.
+#define LR_UNARY_FUNCTION(name) LR_FUNCTION(unary_##name, void, LR_UNARY_PARAMETERS)
+#define LR_REDUCE_FUNCTION(name) LR_FUNCTION(reduce_##name, float, LR_REDUCE_PARAMETERS)
+#define LR_BINARY_FUNCTIONS(name)                       \
+  LR_FUNCTION(binary_vv_##name, void, LR_VV_PARAMETERS) \
+  LR_FUNCTION(binary_vs_##name, void, LR_VS_PARAMETERS) \
+  LR_FUNCTION(binary_sv_##name, void, LR_SV_PARAMETERS)
+#define LR_FUNCTIONS                    \
+  LR_OTHER_KERNELS(LR_FUNCTION)         \
+  LR_UNARY_KERNELS(LR_UNARY_FUNCTION)   \
+  LR_REDUCE_KERNELS(LR_REDUCE_FUNCTION) \
+  LR_BINARY_KERNELS(LR_BINARY_FUNCTIONS)
+
 #ifdef LR_OPS
 // In a build with some operators only, a kernel is not a pointer of the table but found through a symbol of its own:
 // the linker leaves out all tiers' kernels that no operator names.
 size_t chosen_tier();
-#define LR_DECLARE(name, result, parameters)                              \
+#define LR_FUNCTION(name, result, parameters)                             \
   extern result(*const* const name##_of_tiers[]) parameters;              \
   struct name##_kernel {                                                  \
     using Function = result(*) parameters;                                \
     operator Function() const { return *name##_of_tiers[chosen_tier()]; } \
   };
-LR_OTHER_KERNELS(LR_DECLARE)
-#undef LR_DECLARE
+LR_FUNCTIONS
+#undef LR_FUNCTION
+#define LR_TABLE_ROW(name, function, result, parameters) function##_kernel name;
+#else
+#define LR_TABLE_ROW(name, function, result, parameters) result(*name) parameters;
 #endif
 
 struct Kernels {
@@ -270,37 +293,44 @@ struct Kernels {
   size_t depthwise_i8_lanes;                     // int32 sums in a vector of the integer depthwise kernel
   size_t depthwise_i8_depth;                     // taps of a column it takes packed together
 
-#ifdef LR_OPS
-#define LR_DECLARE(name, result, parameters) name##_kernel name;
-#else
-#define LR_DECLARE(name, result, parameters) result(*name) parameters;
-#endif
+#define LR_DECLARE(name, result, parameters) LR_TABLE_ROW(name, name, result, parameters)
   LR_OTHER_KERNELS(LR_DECLARE)
 #undef LR_DECLARE
 
-#define LR_DECLARE(name) void (*name)(const float* x, float* y, size_t n, float a, float b);
+#define LR_DECLARE(name) LR_TABLE_ROW(name, unary_##name, void, LR_UNARY_PARAMETERS)
   struct Unary {
     LR_UNARY_KERNELS(LR_DECLARE)
   } unary;
 #undef LR_DECLARE
 
   struct Binary {
-    void (*vv)(const float* x, const float* y, float* z, size_t n);
-    void (*vs)(const float* x, float y, float* z, size_t n);
-    void (*sv)(float x, const float* y, float* z, size_t n);
+    void(*vv) LR_VV_PARAMETERS;
+    void(*vs) LR_VS_PARAMETERS;
+    void(*sv) LR_SV_PARAMETERS;
   };
+#ifdef LR_OPS
+#define LR_DECLARE(name)                                   \
+  struct {                                                 \
+    binary_vv_##name##_kernel vv;                          \
+    binary_vs_##name##_kernel vs;                          \
+    binary_sv_##name##_kernel sv;                          \
+    operator Binary() const { return Binary{vv, vs, sv}; } \
+  } name;
+#else
 #define LR_DECLARE(name) Binary name;
+#endif
   struct BinaryTable {
     LR_BINARY_KERNELS(LR_DECLARE)
   } binary;
 #undef LR_DECLARE
 
-#define LR_DECLARE(name) float (*name)(const float* x, size_t n);
+#define LR_DECLARE(name) LR_TABLE_ROW(name, reduce_##name, float, LR_REDUCE_PARAMETERS)
   struct Reduce {
     LR_REDUCE_KERNELS(LR_DECLARE)
   } reduce;
 #undef LR_DECLARE
 };
+#undef LR_TABLE_ROW
 
 // The table of this CPU's best tier, or of the tier named by the environment variable LITE_RUNTIME_ISA.
 const Kernels& kernels();

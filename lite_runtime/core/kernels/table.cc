@@ -10,17 +10,20 @@ namespace lr {
 namespace LR_TIER {
 
 #ifdef LR_OPS
-#define LR_ENTRY(name, result, parameters)       \
+#define LR_FUNCTION(name, result, parameters)    \
   extern result(*const name##_entry) parameters; \
   result(*const name##_entry) parameters = LR_TIER::name;
-LR_OTHER_KERNELS(LR_ENTRY)
+LR_FUNCTIONS
 #define LR_OTHER(name, result, parameters) {},
+#define LR_UNARY(name) {},
+#define LR_BINARY(name) {},
+#define LR_REDUCE(name) {},
 #else
 #define LR_OTHER(name, result, parameters) LR_TIER::name,
-#endif
 #define LR_UNARY(name) LR_TIER::unary_##name,
 #define LR_BINARY(name) {LR_TIER::binary_vv_##name, LR_TIER::binary_vs_##name, LR_TIER::binary_sv_##name},
 #define LR_REDUCE(name) LR_TIER::reduce_##name,
+#endif
 
 const Kernels table = {
     LR_STRING(LR_TIER),

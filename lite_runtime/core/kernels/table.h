@@ -14,33 +14,24 @@
 #define LR_FLOATS LR_ALL
 #endif
 
-#define LR_DECLARE(name, result, parameters) result name parameters;
-#define LR_DECLARE_UNARY(name) void unary_##name(const float* x, float* y, size_t n, float a, float b);
-#define LR_DECLARE_REDUCE(name) float reduce_##name(const float* x, size_t n);
-#define LR_DECLARE_BINARY(name)                                              \
-  void binary_vv_##name(const float* x, const float* y, float* z, size_t n); \
-  void binary_vs_##name(const float* x, float y, float* z, size_t n);        \
-  void binary_sv_##name(float x, const float* y, float* z, size_t n);
+#define LR_FUNCTION(name, result, parameters) result name parameters;
 
 namespace lr {
 namespace LR_ALL {
-LR_UNARY_KERNELS(LR_DECLARE_UNARY)
-LR_REDUCE_KERNELS(LR_DECLARE_REDUCE)
-LR_BINARY_KERNELS(LR_DECLARE_BINARY)
-LR_OTHER_KERNELS(LR_DECLARE)
+LR_FUNCTIONS
 }  // namespace LR_ALL
 
 namespace LR_FLOATS {
 using namespace LR_ALL;
-LR_ACTIVATION_KERNELS(LR_DECLARE_UNARY)
-LR_REDUCE_KERNELS(LR_DECLARE_REDUCE)
-LR_FLOAT_KERNELS(LR_DECLARE)
+LR_ACTIVATION_KERNELS(LR_UNARY_FUNCTION)
+LR_REDUCE_KERNELS(LR_REDUCE_FUNCTION)
+LR_FLOAT_KERNELS(LR_FUNCTION)
 }  // namespace LR_FLOATS
 
 #ifdef LR_INTEGERS
 namespace LR_INTEGERS {
 using namespace LR_FLOATS;
-LR_INT8_KERNELS(LR_DECLARE)
+LR_INT8_KERNELS(LR_FUNCTION)
 }  // namespace LR_INTEGERS
 #endif
 
@@ -57,7 +48,4 @@ extern const Kernels table;
 }
 }  // namespace lr
 
-#undef LR_DECLARE
-#undef LR_DECLARE_UNARY
-#undef LR_DECLARE_REDUCE
-#undef LR_DECLARE_BINARY
+#undef LR_FUNCTION

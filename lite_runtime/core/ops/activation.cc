@@ -17,24 +17,38 @@ constexpr float kSeluAlpha = 1.67326324f, kSeluScale = 1.05070099f;
 // The sigmoid approximation of GELU: x * sigmoid(1.702 x).
 constexpr float kFastGelu = 1.702f;
 
-struct KernelRow {
-  ActivationType type;
-  UnaryKernel Kernels::Unary::*kernel;
-};
-// Functions a kernel computes as they are; alpha is its parameter a.
-constexpr KernelRow kKernelRows[] = {
-    {schema::ActivationType_SIGMOID, &Kernels::Unary::sigmoid},
-    {schema::ActivationType_TANH, &Kernels::Unary::tanh},
-    {schema::ActivationType_ELU, &Kernels::Unary::elu},
-    {schema::ActivationType_LEAKY_RELU, &Kernels::Unary::leaky_relu},
-    {schema::ActivationType_ABS, &Kernels::Unary::abs},
-    {schema::ActivationType_SOFTSIGN, &Kernels::Unary::softsign},
-    {schema::ActivationType_SOFTPLUS, &Kernels::Unary::softplus},
-    {schema::ActivationType_HSWISH, &Kernels::Unary::hswish},
-    {schema::ActivationType_HSIGMOID, &Kernels::Unary::hsigmoid},
-    {schema::ActivationType_SIGN, &Kernels::Unary::sign},
-    {schema::ActivationType_SWISH, &Kernels::Unary::swish},
-};
+// Whether this build has the function.
+constexpr bool has_activation(ActivationType type) {
+  return has_form(type) || (type == schema::ActivationType_ELU && has_op(schema::PrimitiveType_Elu)) ||
+         (type == schema::ActivationType_LEAKY_RELU && has_op(schema::PrimitiveType_LeakyRelu));
+}
+
+// The kernel that computes the function as it is, with alpha as its parameter a; null for other functions.
+UnaryKernel kernel_of(ActivationType type) {
+  const Kernels::Unary& table = kernels().unary;
+  switch (type) {
+#define LR_ROW(TYPE, kernel)                                     \
+  case schema::ActivationType_##TYPE:                            \
+    if constexpr (has_activation(schema::ActivationType_##TYPE)) \
+      return table.kernel;                                       \
+    else                                                         \
+      return nullptr;
+    LR_ROW(SIGMOID, sigmoid)
+    LR_ROW(TANH, tanh)
+    LR_ROW(ELU, elu)
+    LR_ROW(LEAKY_RELU, leaky_relu)
+    LR_ROW(ABS, abs)
+    LR_ROW(SOFTSIGN, softsign)
+    LR_ROW(SOFTPLUS, softplus)
+    LR_ROW(HSWISH, hswish)
+    LR_ROW(HSIGMOID, hsigmoid)
+    LR_ROW(SIGN, sign)
+    LR_ROW(SWISH, swish)
+#undef LR_ROW
+    default:
+      return nullptr;
+  }
+}
 
 bool has_parameters(ActivationType type) {
   return type == schema::ActivationType_ELU || type == schema::ActivationType_LEAKY_RELU ||
@@ -44,10 +58,8 @@ bool has_parameters(ActivationType type) {
 }  // namespace
 
 void Activation::bind(const Node& node, ActivationType type, float alpha, float low, float high, bool approximate) {
-  const Kernels::Unary& table = kernels().unary;
-  for (const KernelRow& row : kKernelRows) {
-    if (row.type == type) return use_kernel(table.*row.kernel, alpha);
-  }
+  if (!has_activation(type)) left_out("activation_type", schema::EnumNameActivationType(type));
+  if (const UnaryKernel kernel = kernel_of(type)) return use_kernel(kernel, alpha);
   switch (type) {
     case schema::ActivationType_NO_ACTIVATION:
       return;
@@ -61,7 +73,11 @@ void Activation::bind(const Node& node, ActivationType type, float alpha, float 
       if (!(low <= high)) node.invalid("HARD_TANH from min_val=%g to max_val=%g is an empty range", low, high);
       return use_clamp(low, high);
     case schema::ActivationType_GELU:
-      return use_kernel(approximate ? table.gelu_tanh : table.gelu, 0.f);
+      if constexpr (has_activation(schema::ActivationType_GELU)) {
+        const Kernels::Unary& table = kernels().unary;
+        return approximate ? use_kernel(table.gelu_tanh, 0.f) : use_kernel(table.gelu, 0.f);
+      }
+      return;
     case schema::ActivationType_SELU:
       kind_ = Kind::kSelu;
       return;
@@ -96,12 +112,18 @@ void Activation::apply(const float* x, float* y, size_t n) const {
     case Kind::kKernel:
       return kernel_(x, y, n, a_, b_);
     case Kind::kSelu:
-      table.elu(x, y, n, kSeluAlpha, 0.f);
-      return table.affine(y, y, n, kSeluScale, 0.f);
+      if constexpr (has_activation(schema::ActivationType_SELU)) {
+        table.elu(x, y, n, kSeluAlpha, 0.f);
+        table.affine(y, y, n, kSeluScale, 0.f);
+      }
+      return;
     case Kind::kFastGelu:
-      table.affine(x, y, n, kFastGelu, 0.f);
-      table.swish(y, y, n, 0.f, 0.f);
-      return table.affine(y, y, n, 1.f / kFastGelu, 0.f);
+      if constexpr (has_activation(schema::ActivationType_FAST_GELU)) {
+        table.affine(x, y, n, kFastGelu, 0.f);
+        table.swish(y, y, n, 0.f, 0.f);
+        table.affine(y, y, n, 1.f / kFastGelu, 0.f);
+      }
+      return;
     case Kind::kThreshold:
       for (size_t i = 0; i < n; ++i) y[i] = x[i] > a_ ? x[i] : 0.f;
   }

@@ -169,9 +169,9 @@ BinaryRow rows_of(DType dtype) {
   return for_number<BinaryRow>(dtype, [](auto number) { return rows<F, decltype(number)>; });
 }
 
-template <Kernels::Binary Kernels::BinaryTable::*kKernel>
+template <auto kKernel>
 bool fast_rows(const void* a, int64_t a_step, const void* b, int64_t b_step, void* z, int64_t n) {
-  const Kernels::Binary& kernel = kernels().binary.*kKernel;
+  const auto& kernel = kernels().binary.*kKernel;
   const float *x = static_cast<const float*>(a), *y = static_cast<const float*>(b);
   float* out = static_cast<float*>(z);
   if (b_step == 0) {

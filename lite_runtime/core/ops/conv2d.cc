@@ -64,10 +64,11 @@ void Conv2D::prepare(Node& node) {
   const size_t zeros = static_cast<size_t>(conv_.window.channels * conv_.window.kernel.w) * sizeof(float);
   zeros_ = allocate_buffer(zeros);
   std::memset(zeros_.get(), 0, zeros);
-  use_winograd_ = conv_.group == 1 && node.in[1]->known && Winograd::pays(conv_.window, conv_.out_channels);
+  use_winograd_ = has_form(Part::kWinograd) && conv_.group == 1 && node.in[1]->known &&
+                  Winograd::pays(conv_.window, conv_.out_channels);
   if (conv_.depthwise()) {
     prepare_depthwise(node);
-  } else if (use_winograd_) {
+  } else if (has_form(Part::kWinograd) && use_winograd_) {
     winograd_.prepare(node, conv_.window, conv_.out_channels, zeros_.get(), workspace_);
   } else {
     prepare_gemm(node);
@@ -77,7 +78,7 @@ void Conv2D::prepare(Node& node) {
 
 void Conv2D::run(Node& node) {
   if (node.out[0]->count() == 0) return;
-  if (use_winograd_) return winograd_.run(node, Epilogue(activation_, node));
+  if (has_form(Part::kWinograd) && use_winograd_) return winograd_.run(node, Epilogue(activation_, node));
   before_rows(node);
   run_rows(node, 0, conv_.window.batch * conv_.window.out_h);
 }
@@ -182,7 +183,11 @@ void Conv2D::run_depthwise(Node& node, int64_t begin, int64_t end) const {
               d.y_stride = static_cast<size_t>(stride);
               d.lo = epilogue.low();
               d.hi = epilogue.high();
-              kernels().depthwise_f32(d);
+              if (has_form(Part::kDepthwise5x5) && d.taps == 25) {
+                kernels().depthwise_5x5_f32(d);
+              } else {
+                kernels().depthwise_f32(d);
+              }
               epilogue.finish_rows(d.y, d.count, d.y_stride, d.channels);
             });
 }

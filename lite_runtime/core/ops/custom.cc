@@ -102,6 +102,7 @@ class CustomOp : public Op {
 }  // namespace
 
 void register_custom(const std::string& type, const CustomOperator& custom) {
+  if (!has_op(schema::PrimitiveType_Custom)) left_out("the operator", "Custom");
   std::lock_guard<std::mutex> lock(registry().mutex);
   registry().operators[type] = custom;
 }

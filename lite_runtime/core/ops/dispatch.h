@@ -3,34 +3,30 @@
 
 #include <cstdint>
 
-#include "types.h"
+#include "selection.h"
 
 namespace lr {
 
-// Returns make(T{}) for the C++ type T of an integer, float32 or float64, and Result{} for other types.
+// Returns make(T{}) for the C++ type T of an integer, float32 or float64, and Result{} for other types. Fails for a
+// number type that this build leaves out.
 template <class Result, class Make>
 Result for_number(DType dtype, const Make& make) {
   switch (dtype) {
-    case DType::kInt8:
-      return make(int8_t{});
-    case DType::kUInt8:
-      return make(uint8_t{});
-    case DType::kInt16:
-      return make(int16_t{});
-    case DType::kUInt16:
-      return make(uint16_t{});
-    case DType::kInt32:
-      return make(int32_t{});
-    case DType::kUInt32:
-      return make(uint32_t{});
-    case DType::kInt64:
-      return make(int64_t{});
-    case DType::kUInt64:
-      return make(uint64_t{});
-    case DType::kFloat32:
-      return make(float{});
-    case DType::kFloat64:
-      return make(double{});
+#define LR_NUMBER(type, T)                                   \
+  case DType::type:                                          \
+    if constexpr (has_number(DType::type)) return make(T{}); \
+    left_out("elements of type", dtype_name(dtype));
+    LR_NUMBER(kInt8, int8_t)
+    LR_NUMBER(kUInt8, uint8_t)
+    LR_NUMBER(kInt16, int16_t)
+    LR_NUMBER(kUInt16, uint16_t)
+    LR_NUMBER(kInt32, int32_t)
+    LR_NUMBER(kUInt32, uint32_t)
+    LR_NUMBER(kInt64, int64_t)
+    LR_NUMBER(kUInt64, uint64_t)
+    LR_NUMBER(kFloat32, float)
+    LR_NUMBER(kFloat64, double)
+#undef LR_NUMBER
     default:
       return Result{};
   }

@@ -27,25 +27,35 @@ using Mode = schema::ReduceMode;
 // How float32 is reduced. A row is reduced to one number by `row`; rows are combined by `map` on each of
 // them (if any) and then `fold`, starting from `first`.
 struct FloatMode {
-  Mode mode;
-  float (*Kernels::Reduce::*row)(const float*, size_t);
-  void (*Kernels::Unary::*map)(const float*, float*, size_t, float, float);
-  Kernels::Binary Kernels::BinaryTable::*fold;
+  float (*row)(const float*, size_t);
+  void (*map)(const float*, float*, size_t, float, float);
+  Kernels::Binary fold;
   float first;
 };
 
-constexpr FloatMode kFloatModes[] = {
-    {Mode::ReduceMode_ReduceMean, &Kernels::Reduce::sum, nullptr, &Kernels::BinaryTable::add, 0.0f},
-    {Mode::ReduceMode_ReduceMax, &Kernels::Reduce::max, nullptr, &Kernels::BinaryTable::max, -kInfinity},
-    {Mode::ReduceMode_ReduceMin, &Kernels::Reduce::min, nullptr, &Kernels::BinaryTable::min, kInfinity},
-    {Mode::ReduceMode_ReduceProd, nullptr, nullptr, &Kernels::BinaryTable::mul, 1.0f},
-    {Mode::ReduceMode_ReduceSum, &Kernels::Reduce::sum, nullptr, &Kernels::BinaryTable::add, 0.0f},
-    {Mode::ReduceMode_ReduceSumSquare, &Kernels::Reduce::sum_square, &Kernels::Unary::square,
-     &Kernels::BinaryTable::add, 0.0f},
-    {Mode::ReduceMode_ReduceASum, &Kernels::Reduce::sum_abs, &Kernels::Unary::abs, &Kernels::BinaryTable::add, 0.0f},
-    {Mode::ReduceMode_ReduceL2, &Kernels::Reduce::sum_square, &Kernels::Unary::square, &Kernels::BinaryTable::add,
-     0.0f},
-};
+FloatMode float_mode(Mode mode) {
+  const Kernels& k = kernels();
+  switch (mode) {
+#define LR_ROW(name, ...)                            \
+  case Mode::ReduceMode_##name:                      \
+    if constexpr (has_form(Mode::ReduceMode_##name)) \
+      return {__VA_ARGS__};                          \
+    else                                             \
+      break;
+    LR_ROW(ReduceMean, k.reduce.sum, nullptr, k.binary.add, 0.0f)
+    LR_ROW(ReduceMax, k.reduce.max, nullptr, k.binary.max, -kInfinity)
+    LR_ROW(ReduceMin, k.reduce.min, nullptr, k.binary.min, kInfinity)
+    LR_ROW(ReduceProd, nullptr, nullptr, k.binary.mul, 1.0f)
+    LR_ROW(ReduceSum, k.reduce.sum, nullptr, k.binary.add, 0.0f)
+    LR_ROW(ReduceSumSquare, k.reduce.sum_square, k.unary.square, k.binary.add, 0.0f)
+    LR_ROW(ReduceASum, k.reduce.sum_abs, k.unary.abs, k.binary.add, 0.0f)
+    LR_ROW(ReduceL2, k.reduce.sum_square, k.unary.square, k.binary.add, 0.0f)
+#undef LR_ROW
+    default:
+      break;
+  }
+  left_out("mode", schema::EnumNameReduceMode(mode));
+}
 
 // The dimensions of the input, split by what becomes of them. Array 0 is the input, array 1 the output.
 struct Split {
@@ -60,9 +70,7 @@ float product(const float* x, size_t n) {
 
 class FloatReducer {
  public:
-  FloatReducer(Mode mode, const Split& split, float coeff) : split_(split) {
-    mode_ = std::find_if(std::begin(kFloatModes), std::end(kFloatModes),
-                         [&](const FloatMode& candidate) { return candidate.mode == mode; });
+  FloatReducer(Mode mode, const Split& split, float coeff) : split_(split), mode_(float_mode(mode)) {
     reduced_count_ = split.reduced.count();
     factor_ = mode == Mode::ReduceMode_ReduceMean ? coeff / static_cast<float>(reduced_count_) : coeff;
     root_ = mode == Mode::ReduceMode_ReduceL2;
@@ -89,11 +97,11 @@ class FloatReducer {
 
   float reduce_rows(const float* x, const Loops<2>& outer, const Loops<2>::Dim& row) const {
     const auto n = static_cast<size_t>(row.size);
-    float total = mode_->first;
+    float total = mode_.first;
     if (reduced_count_ == 0) return total;
     outer.each(0, outer.count(), [&](const int64_t* at) {
-      const float part = mode_->row == nullptr ? product(x + at[0], n) : (kernels().reduce.*mode_->row)(x + at[0], n);
-      (kernels().binary.*mode_->fold).vs(&total, part, &total, 1);
+      const float part = mode_.row == nullptr ? product(x + at[0], n) : mode_.row(x + at[0], n);
+      mode_.fold.vs(&total, part, &total, 1);
     });
     return total;
   }
@@ -115,27 +123,27 @@ class FloatReducer {
   }
 
   void fold_columns(const float* x, float* total, size_t n) const {
-    const Kernels::Binary& fold = kernels().binary.*mode_->fold;
+    const Kernels::Binary& fold = mode_.fold;
     float part[kColumns], mapped[kColumns];
-    std::fill(total, total + n, mode_->first);
-    std::fill(part, part + n, mode_->first);
+    std::fill(total, total + n, mode_.first);
+    std::fill(part, part + n, mode_.first);
     int64_t rows = 0;
     split_.reduced.each(0, reduced_count_, [&](const int64_t* at) {
       const float* row = x + at[0];
-      if (mode_->map != nullptr) {
-        (kernels().unary.*mode_->map)(row, mapped, n, 0.0f, 0.0f);
+      if (mode_.map != nullptr) {
+        mode_.map(row, mapped, n, 0.0f, 0.0f);
         row = mapped;
       }
       fold.vv(part, row, part, n);
       if (++rows % kBlock != 0) return;
       fold.vv(total, part, total, n);
-      std::fill(part, part + n, mode_->first);
+      std::fill(part, part + n, mode_.first);
     });
     fold.vv(total, part, total, n);
   }
 
   void finish(float* y, size_t n) const {
-    if (root_) kernels().unary.sqrt(y, y, n, 0.0f, 0.0f);
+    if (has_form(Mode::ReduceMode_ReduceL2) && root_) kernels().unary.sqrt(y, y, n, 0.0f, 0.0f);
     if (factor_ != 1.0f) kernels().unary.affine(y, y, n, factor_, 0.0f);
   }
 
@@ -144,7 +152,7 @@ class FloatReducer {
   }
 
   const Split& split_;
-  const FloatMode* mode_;
+  const FloatMode mode_;
   int64_t reduced_count_;
   float factor_;
   bool root_;
@@ -332,6 +340,7 @@ class ReduceOp : public ReduceBase {
     const auto* attr = node.attr<schema::ReduceFusion>();
     mode_ = attr->mode();
     if (mode_ < Mode::ReduceMode_MIN || mode_ > Mode::ReduceMode_MAX) node.unsupported("mode %d", mode_);
+    if (!has_form(mode_)) left_out("mode", schema::EnumNameReduceMode(mode_));
     to_end_ = attr->reduce_to_end();
     keep_dims_ = attr->keep_dims() && !to_end_;
     // Without reduce_to_end coeff means nothing; there, writers that leave it out mean 1.

@@ -135,7 +135,7 @@ class UnaryOp : public Op {
   }
 };
 
-template <class F, UnaryKernel Kernels::Unary::*kKernel>
+template <class F, auto kKernel>
 class Function : public UnaryOp {
  protected:
   void compute(const float* x, float* y, int64_t n) const override {
