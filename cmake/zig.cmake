@@ -11,7 +11,9 @@ set(CMAKE_SYSTEM_PROCESSOR ${LITE_RUNTIME_ZIG_PROCESSOR})
 set(CMAKE_CXX_COMPILER ${LITE_RUNTIME_ZIG} c++)
 # The last optimisation named when linking is also that of zig's C++ library: the same always, so that it is built once.
 # Without one, CMake's own checks would have it built for debugging.
-set(CMAKE_CXX_FLAGS_INIT "-target ${LITE_RUNTIME_ZIG_TARGET} -mcpu=${LITE_RUNTIME_ZIG_CPU} -Os")
+# Only for a linker as new as zig's do the tables of exceptions go when their functions go.
+set(CMAKE_CXX_FLAGS_INIT
+    "-target ${LITE_RUNTIME_ZIG_TARGET} -mcpu=${LITE_RUNTIME_ZIG_CPU} -Os -fbinutils-version=none")
 set(CMAKE_EXE_LINKER_FLAGS_INIT -Os)
 set(CMAKE_SHARED_LINKER_FLAGS_INIT -Os)
 # Only in what is kept: CMake's own checks need no small programs.

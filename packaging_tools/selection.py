@@ -7,7 +7,7 @@ from pathlib import Path
 
 from converter.errors import ConvertError
 from converter.importers import ms
-from converter.ir.graph import Model, Node, Value, attribute_fields
+from converter.ir.graph import Node, Value, attribute_fields
 from converter.schema import schema
 from lite_runtime import _native, _profile
 from lite_runtime.types import DataType
@@ -19,7 +19,9 @@ _WITH_STORED_WEIGHTS = ("QUANT_WEIGHT", "WeightQuant", "QUANT_DYNAMIC")
 
 def of_models(paths: Iterable[Path]) -> dict[str, str]:
     """What CMake must be told (see core/selection.h). Raises LiteRuntimeError for a file that is no model."""
-    operators, quantized, forms = set(), set(), set()
+    operators: set[str] = set()
+    quantized: set[str] = set()
+    forms: set[str] = set()
     for path in paths:
         engine = _native.Model.from_file(path)
         for node in _profile.nodes(engine):

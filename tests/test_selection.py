@@ -28,11 +28,21 @@ def test_the_operators_of_models(mobilenet: Path) -> None:
     assert selection.of_models([mobilenet]) == {
         "LITE_RUNTIME_OPS": "AddFusion;Conv2DFusion;MatMulFusion;ReduceFusion",
         "LITE_RUNTIME_QUANTIZED_OPS": "",
+        "LITE_RUNTIME_FORMS": "DType::kFloat32;schema::ActivationType_NO_ACTIVATION;schema::ActivationType_RELU6;"
+        "schema::Format_NHWC;schema::PadMode_PAD;schema::ReduceMode_ReduceMean",
     }
     both = selection.of_models([mobilenet, _OTHER, mobilenet.parent / "quantized" / "mobilenet.ms"])
     assert {"ReduceFusion", "Softmax", "QuantDTypeCast"} <= set(both["LITE_RUNTIME_OPS"].split(";"))
     assert {"AddFusion", "Conv2DFusion"} <= set(both["LITE_RUNTIME_QUANTIZED_OPS"].split(";"))
     assert "Softmax" not in both["LITE_RUNTIME_QUANTIZED_OPS"]
+    forms = both["LITE_RUNTIME_FORMS"].split(";")
+    assert {"DType::kInt8", "schema::ActivationType_RELU", "schema::ReduceMode_ReduceMean"} <= set(forms)
+
+
+@pytest.mark.parametrize(("file", "parts"), [("ms/a_res.ms", {"Winograd"}), ("ms/lstm.ms", set())])
+def test_the_parts_of_models(file: str, parts: set[str]) -> None:
+    forms = selection.of_models([DATA / file])["LITE_RUNTIME_FORMS"].split(";")
+    assert {form.partition("k")[2] for form in forms if form.startswith("Part::")} == parts
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -320,7 +320,8 @@ static void refuse_quantized_constants(const std::vector<NodeDef>& nodes, const 
   for (const NodeDef& node : nodes) {
     if (!stores_quantized(node)) continue;
     for (uint32_t i : node.inputs) {
-      if (!tensors[i].is_const() || tensors[i].quant.empty()) continue;
+      const bool is_integer = tensors[i].dtype == DType::kInt8 || tensors[i].dtype == DType::kInt16;
+      if (!tensors[i].is_const() || !is_integer || tensors[i].quant.empty()) continue;
       const std::string reader = std::string(primitive_name(node.primitive)) + " '" + node.name + "'";
       left_out((reader + " has weights stored as").c_str(), dtype_name(tensors[i].dtype));
     }

@@ -108,8 +108,7 @@ void check_depthwise(const Kernels& k, DepthwiseKernel kernel, Window window, si
                      packed.data());
   const size_t stride = channels + gap;
   Guarded<float> y((count - 1) * stride + channels);
-  kernel(
-      {packed.data(), x.data(), window.step, window.taps, channels, count, y.data(), stride, range.lo, range.hi});
+  kernel({packed.data(), x.data(), window.step, window.taps, channels, count, y.data(), stride, range.lo, range.hi});
   for (size_t i = 0; i < y.size(); ++i) {
     const size_t pixel = i / stride, c = i % stride;
     if (c >= channels) {
