@@ -1,4 +1,4 @@
-"""The plugin of benchmarks.instructions counts what is known beforehand."""
+"""Instructions under emulation: the plugin counts what is known beforehand, products with few bits take few."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cpp_build import ROOT
+from cpp_build import ROOT, build
 
 sys.path.append(str(ROOT))
 
@@ -66,3 +66,29 @@ def test_counts_are_exact(tmp_path: Path) -> None:
         "integer": 2002,
         "other": 0,
     }
+
+
+@pytest.mark.skipif(
+    not (shutil.which("aarch64-linux-gnu-g++") and shutil.which("qemu-aarch64") and shutil.which("cc")),
+    reason="needs g++-aarch64-linux-gnu, qemu-user and a C compiler",
+)
+@pytest.mark.parametrize(
+    ("cpu", "most"),
+    [
+        ("cortex-a76", 0.9),  # with dot products: less than in floats
+        ("cortex-a72", 1.6),  # without: a quarter of what floats made of the integers would take
+    ],
+)
+def test_a_row_times_weights_of_four_bits(cpu: str, most: float, tmp_path: Path) -> None:
+    options = [
+        f"-DCMAKE_TOOLCHAIN_FILE={ROOT / 'cmake' / 'aarch64-linux-gnu.cmake'}",
+        "-DCMAKE_EXE_LINKER_FLAGS=-static",
+    ]
+    program = build("tests-aarch64-linux-gnu", ["row_products"], *options) / "row_products"
+    counts = tmp_path / "counts"
+    plugin = f"{build_plugin(tmp_path)},out={counts}"
+    subprocess.run(["qemu-aarch64", "-cpu", cpu, "-plugin", plugin, str(program)], check=True)
+    start, floats, bits = (
+        instructions.total(instructions.parse(line)) for line in counts.read_text().splitlines()[-3:]
+    )
+    assert bits - floats <= most * (floats - start)

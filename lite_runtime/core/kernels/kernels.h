@@ -55,16 +55,48 @@ struct Gemm {
 };
 using GemmF32 = Gemm<float>;
 
-// A panel of gemm_nr columns of weights kept as integers of 8 or 4 bits (pack_panel_q): for each block of values of k
-// gemm_nr scales and, with offsets, as many of these; then the integers, those of two values of k together: with 8 bits
-// gemm_nr of the first and of the second, with 4 bits the second in the upper halves. A weight is
-// integer * scale + offset.
+// A panel of gemm_nr columns of weights kept as integers of 8 or 4 bits: for each block of values of k gemm_nr scales
+// and, with offsets, as many of these; then the integers, in one of two orders. A weight is integer * scale + offset.
+//   pairs   those of two values of k together: with 8 bits gemm_nr of the first and of the second, with 4 bits the
+//           second in the upper halves
+//   quads   (Kernels::quads) those of four values of k of a column side by side, column by column; with 4 bits those
+//           of the next four in the upper halves, and in the lower ones the integers plus 8. Blocks are filled up with
+//           any integers to whole steps of kPartStep values of k
 struct PanelQ {
   const void* packed;
   size_t k, block;
   int bits;
   bool offsets;
 };
+
+// What multiply_row_q reads of a row: its floats, their sums over the blocks of k, which are only read with offsets,
+// and what split_row_q made of it or null.
+struct RowQ {
+  const float *a, *sums;
+  const void* digits;
+};
+
+// What split_row_q makes of a row for quads: of each block of k parts of up to kPart values, the last one filled up
+// with zeros to whole steps; of a part this, then of each step the first digits and the second ones, of which
+//   value = (first * 254 + second) * scale
+// is within 1.6e-5 of the part's greatest. More than kPart products of 4 bits would not fit 16-bit sums.
+constexpr size_t kPart = 64, kPartStep = 16;
+struct PartQ {
+  enum Place : uint32_t { kInBlock, kEndsBlock, kEndsRow };
+  float scale;
+  int32_t start;  // of a sum: takes off again what the lower halves of bytes have too much
+  uint32_t steps;
+  Place place;
+};
+constexpr size_t part_q_bytes(size_t n) { return sizeof(PartQ) + (n + kPartStep - 1) / kPartStep * 2 * kPartStep; }
+// Of a row, in floats; 0 without quads.
+inline size_t row_q_floats(size_t k, size_t block, bool quads) {
+  const auto bytes = [](size_t n) {
+    return n / kPart * part_q_bytes(kPart) + (n % kPart ? part_q_bytes(n % kPart) : 0);
+  };
+  const size_t last = k % block;
+  return quads ? (k / block * bytes(block) + bytes(last)) / sizeof(float) : 0;
+}
 
 // One row of `count` output pixels of a depthwise convolution, all channels:
 //   y[i][c] = clamp(bias[c] + sum over taps t of x[i * step + t][c] * w[t][c], lo, hi)
@@ -180,8 +212,10 @@ struct BinaryI8 {
 // All other kernels: X(name, result, parameters). Contracts:
 //   gemm_f32 depthwise_f32 max_pool_f32 avg_pool_f32   see the structs; a NaN tap gives a NaN maximum
 //   depthwise_5x5_f32   depthwise_f32 for windows of 25 taps
-//   multiply_row_q   y[j] = sum over k of a[k] * w[k][j] for the gemm_nr columns of a panel; a_sums has the sums of a
-//                    over the blocks of k, and is only read with offsets
+//   split_row_q      puts the digits of a row (RowQ) where row_q_floats have place; false, and nothing that could be
+//                    used, without quads and where digits cannot hold it: with values that are not finite, or parts of
+//                    which the greatest is 2^120 and more or 2^-90 and less but not zero
+//   multiply_row_q   y[j] = sum over k of a[k] * w[k][j] for the gemm_nr columns of a panel
 //   expand_q         y[k][j] = w[k][j], as gemm_f32 reads them behind the biases
 //   scale_shift_f32  y[i] = x[i] * scale[i] + shift[i]; y may equal x
 //   prelu_f32        y[i] = x[i] < 0 ? x[i] * slope[i] : x[i]; y may equal x
@@ -205,6 +239,7 @@ struct BinaryI8 {
 //   winograd_input_f32, winograd_output_f32: the transforms of convolution as F(4x4, 3x3), see their arguments
 #define LR_OTHER_KERNELS(X) \
   LR_FLOAT_KERNELS(X)       \
+  LR_STORED_KERNELS(X)      \
   LR_SHARED_KERNELS(X)      \
   LR_INT8_KERNELS(X)
 
@@ -214,8 +249,6 @@ struct BinaryI8 {
   X(gemm_f32, void, (const GemmF32& g))                                                                               \
   X(depthwise_f32, void, (const DepthwiseF32& d))                                                                     \
   X(depthwise_5x5_f32, void, (const DepthwiseF32& d))                                                                 \
-  X(multiply_row_q, void, (const PanelQ& p, const float* a, const float* a_sums, float* y))                           \
-  X(expand_q, void, (const PanelQ& p, float* y))                                                                      \
   X(winograd_input_f32, void, (const WinogradInputF32& t))                                                            \
   X(winograd_output_f32, void, (const WinogradOutputF32& t))                                                          \
   X(dot_f32, float, (const float* x, const float* y, size_t n))                                                       \
@@ -223,6 +256,12 @@ struct BinaryI8 {
   X(log_softmax_f32, void, (const float* x, float* y, size_t n))                                                      \
   X(layer_norm_f32, void, (const float* x, const float* gamma, const float* beta, float epsilon, float* y, size_t n)) \
   X(multiply_add_f32, double, (size_t rounds))
+
+// Come with those of floats, and where they compute in integers (LR_QUADS) again with those.
+#define LR_STORED_KERNELS(X)                                            \
+  X(split_row_q, bool, (const PanelQ& p, const float* a, void* digits)) \
+  X(multiply_row_q, void, (const PanelQ& p, const RowQ& row, float* y)) \
+  X(expand_q, void, (const PanelQ& p, float* y))
 
 #define LR_SHARED_KERNELS(X)                                                                              \
   X(max_pool_f32, void, (const PoolF32& p))                                                               \
@@ -292,6 +331,7 @@ struct Kernels {
   int32_t gemm_i8_shift;                         // what it adds to the left operand to make it unsigned
   size_t depthwise_i8_lanes;                     // int32 sums in a vector of the integer depthwise kernel
   size_t depthwise_i8_depth;                     // taps of a column it takes packed together
+  bool quads;                                    // the order of integers in a PanelQ
 
 #define LR_DECLARE(name, result, parameters) LR_TABLE_ROW(name, name, result, parameters)
   LR_OTHER_KERNELS(LR_DECLARE)
@@ -342,11 +382,12 @@ size_t packed_gemm_f32_bytes(size_t taps, size_t k, size_t n);
 void pack_gemm_f32(const float* w, size_t tap_stride, size_t k_stride, size_t n_stride, const float* bias, size_t taps,
                    size_t k, size_t n, float* packed);
 
-// Bytes of a panel as multiply_row_q reads it.
-inline size_t panel_q_bytes(size_t k, size_t block, int bits, bool offsets, size_t nr) {
-  const size_t blocks = (k + block - 1) / block, last = k - (blocks - 1) * block;
-  const size_t pairs = (blocks - 1) * ((block + 1) / 2) + (last + 1) / 2;
-  return nr * (blocks * (offsets ? 2 : 1) * sizeof(float) + pairs * (bits == 8 ? 2 : 1));
+// Values of k in a group of integers that is filled up, and bytes of a panel as multiply_row_q reads it.
+constexpr size_t group_q(bool quads) { return quads ? kPartStep : 2; }
+inline size_t panel_q_bytes(size_t k, size_t block, int bits, bool offsets, size_t nr, bool quads) {
+  const size_t blocks = (k + block - 1) / block, last = k - (blocks - 1) * block, group = group_q(quads);
+  const size_t groups = (blocks - 1) * ((block + group - 1) / group) + (last + group - 1) / group;
+  return nr * (blocks * (offsets ? 2 : 1) * sizeof(float) + groups * group * static_cast<size_t>(bits) / 8);
 }
 
 // The same for depthwise_f32: channels rounded up to whole vectors. Weight (tap, channel c) is at

@@ -36,6 +36,7 @@ const Kernels table = {
     kGemmI8Shift,
     kIntegerLanes,
     kDepthwiseI8Depth,
+    LR_QUADS,
     LR_OTHER_KERNELS(LR_OTHER){LR_UNARY_KERNELS(LR_UNARY)},
     {LR_BINARY_KERNELS(LR_BINARY)},
     {LR_REDUCE_KERNELS(LR_REDUCE)},

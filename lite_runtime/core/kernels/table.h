@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels.h"
+#include "tile.h"
 
 #ifndef LR_ALL
 #define LR_ALL LR_TIER
@@ -26,12 +27,16 @@ using namespace LR_ALL;
 LR_ACTIVATION_KERNELS(LR_UNARY_FUNCTION)
 LR_REDUCE_KERNELS(LR_REDUCE_FUNCTION)
 LR_FLOAT_KERNELS(LR_FUNCTION)
+LR_STORED_KERNELS(LR_FUNCTION)
 }  // namespace LR_FLOATS
 
 #ifdef LR_INTEGERS
 namespace LR_INTEGERS {
 using namespace LR_FLOATS;
 LR_INT8_KERNELS(LR_FUNCTION)
+#if LR_QUADS
+LR_STORED_KERNELS(LR_FUNCTION)
+#endif
 }  // namespace LR_INTEGERS
 #endif
 

@@ -70,6 +70,13 @@ constexpr size_t kDepthwiseGroups = 2;
 constexpr size_t kDepthwiseGroups = 1;
 #endif
 
+// The order of integers that stored weights have in panels (PanelQ).
+#if defined(__aarch64__) && !LR_IS_SCALAR
+#define LR_QUADS 1  // weights_q_aarch64.cc
+#else
+#define LR_QUADS 0
+#endif
+
 // Taps of a column that the integer depthwise kernel multiplies together.
 #if defined(__ARM_FEATURE_DOTPROD) && !LR_IS_SCALAR
 constexpr size_t kDepthwiseI8Depth = 4;

@@ -3,6 +3,8 @@
 #include "table.h"
 #include "tile.h"
 
+#if !LR_QUADS
+
 namespace lr {
 namespace LR_TIER {
 
@@ -41,7 +43,7 @@ LR_INLINE void each_block(const PanelQ& p, const Body& body) {
 }
 
 template <int kBits>
-LR_INLINE void multiply_row(const PanelQ& p, const float* a, const float* a_sums, float* y) {
+LR_INLINE void multiply_row(const PanelQ& p, const RowQ& row, float* y) {
   vf total[kVectors];
   LR_UNROLL
   for (size_t j = 0; j < kVectors; ++j) total[j] = splat(0.f);
@@ -52,7 +54,7 @@ LR_INLINE void multiply_row(const PanelQ& p, const float* a, const float* a_sums
                vf sums[2][kVectors];
                LR_UNROLL
                for (size_t j = 0; j < kVectors; ++j) sums[0][j] = sums[1][j] = splat(0.f);
-               const float* x = a + start;
+               const float* x = row.a + start;
                for (size_t i = 0; i < n; i += 2, w += pair_bytes<kBits>()) {
                  const vf x0 = splat(x[i]), x1 = splat(i + 1 < n ? x[i + 1] : 0.f);
                  LR_UNROLL
@@ -66,7 +68,7 @@ LR_INLINE void multiply_row(const PanelQ& p, const float* a, const float* a_sums
                LR_UNROLL
                for (size_t j = 0; j < kVectors; ++j) {
                  total[j] = fma(sums[0][j] + sums[1][j], load(scale + j * kLanes), total[j]);
-                 if (offset != nullptr) total[j] = fma(splat(a_sums[block]), load(offset + j * kLanes), total[j]);
+                 if (offset != nullptr) total[j] = fma(splat(row.sums[block]), load(offset + j * kLanes), total[j]);
                }
                ++block;
              });
@@ -95,11 +97,15 @@ LR_INLINE void expand(const PanelQ& p, float* y) {
              });
 }
 
-void multiply_row_q(const PanelQ& p, const float* a, const float* a_sums, float* y) {
-  p.bits == 8 ? multiply_row<8>(p, a, a_sums, y) : multiply_row<4>(p, a, a_sums, y);
+bool split_row_q(const PanelQ&, const float*, void*) { return false; }
+
+void multiply_row_q(const PanelQ& p, const RowQ& row, float* y) {
+  p.bits == 8 ? multiply_row<8>(p, row, y) : multiply_row<4>(p, row, y);
 }
 
 void expand_q(const PanelQ& p, float* y) { p.bits == 8 ? expand<8>(p, y) : expand<4>(p, y); }
 
 }  // namespace LR_TIER
 }  // namespace lr
+
+#endif

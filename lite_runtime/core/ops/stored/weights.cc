@@ -35,8 +35,8 @@ void StoredProduct::prepare(Node& node, int64_t rows, int64_t taps, const Stored
   bits_ = matrix.bits;
   offsets_ = any_offset(matrix);
   const auto nr = static_cast<int64_t>(kernels().gemm_nr);
-  panel_bytes_ =
-      panel_q_bytes(static_cast<size_t>(k_), static_cast<size_t>(block_), bits_, offsets_, kernels().gemm_nr);
+  panel_bytes_ = panel_q_bytes(static_cast<size_t>(k_), static_cast<size_t>(block_), bits_, offsets_, kernels().gemm_nr,
+                               kernels().quads);
   const size_t bytes = static_cast<size_t>(panels()) * panel_bytes_;
   weights_ = node.packed("panels of integers", bytes, [&] {
     const DecodedInputs decoded(node, {1});
@@ -55,7 +55,7 @@ void StoredProduct::prepare(Node& node, int64_t rows, int64_t taps, const Stored
   task_rows_ = std::max(kLeastTiles, div_up(div_up(rows_, mr), parts)) * mr;
   workspace_.clear();
   if (one_by_one()) {
-    sums_ = workspace_.add<float>(rows_ * div_up(k_, block_));
+    sums_ = workspace_.add<float>(rows_ * (blocks() + digits()));
   } else {
     expanded_ = workspace_.add<float>(threads * block_panels_ * panel_floats());
     pointers_ = workspace_.add<const float*>(threads * taps_ * mr);
@@ -76,16 +76,17 @@ void StoredProduct::pack(const StoredMatrix& matrix, int64_t first, uint8_t* pan
     if (bits_ == 4 && (q < -8 || q > 7)) fail(LR_ERROR_FORMAT, "a weight of 4 bits has the value %d", q);
     return static_cast<unsigned>(q);
   };
-  for (int64_t b = 0; b < matrix.blocks(); ++b) {
-    auto* scales = reinterpret_cast<float*>(panel);
-    for (int64_t j = 0; j < nr; ++j) {
-      const Affine a = j < columns ? matrix.affine(first + j, b) : Affine{0.f, matrix.middle, 0.f};
-      scales[j] = a.scale;
-      if (offsets_) scales[nr + j] = static_cast<float>(matrix.middle - a.zero) * a.scale + a.shift;
+  const auto quads = [&](int64_t start, int64_t end) {
+    const int64_t step = bits_ == 8 ? 4 : 8, stop = start + round_up(end - start, int64_t{group_q(true)});
+    for (int64_t k = start; k < stop; k += step) {
+      for (int64_t i = 0; i < 4 * nr; ++i) {
+        const unsigned q = value(i / 4, k + i % 4, end);
+        *panel++ = static_cast<uint8_t>(bits_ == 8 ? q : ((q + 8) & 15u) | value(i / 4, k + 4 + i % 4, end) << 4);
+      }
     }
-    panel += static_cast<size_t>(offsets_ ? 2 * nr : nr) * sizeof(float);
-    const int64_t end = std::min(k_, (b + 1) * block_);
-    for (int64_t k = b * block_; k < end; k += 2) {
+  };
+  const auto pairs = [&](int64_t start, int64_t end) {
+    for (int64_t k = start; k < end; k += 2) {
       if (bits_ == 8) {
         for (int64_t j = 0; j < 2 * nr; ++j) *panel++ = static_cast<uint8_t>(value(j % nr, k + j / nr, end));
         continue;
@@ -94,6 +95,17 @@ void StoredProduct::pack(const StoredMatrix& matrix, int64_t first, uint8_t* pan
         *panel++ = static_cast<uint8_t>((value(j, k, end) & 15u) | value(j, k + 1, end) << 4);
       }
     }
+  };
+  for (int64_t b = 0; b < matrix.blocks(); ++b) {
+    auto* scales = reinterpret_cast<float*>(panel);
+    for (int64_t j = 0; j < nr; ++j) {
+      const Affine a = j < columns ? matrix.affine(first + j, b) : Affine{0.f, matrix.middle, 0.f};
+      scales[j] = a.scale;
+      if (offsets_) scales[nr + j] = static_cast<float>(matrix.middle - a.zero) * a.scale + a.shift;
+    }
+    panel += static_cast<size_t>(offsets_ ? 2 * nr : nr) * sizeof(float);
+    const int64_t start = b * block_, end = std::min(k_, start + block_);
+    kernels().quads ? quads(start, end) : pairs(start, end);
   }
 }
 
@@ -117,22 +129,31 @@ void StoredProduct::run(Node& node, const float* bias, const FusedActivation& ac
 void StoredProduct::run_rows(Node& node, const float* bias, const Epilogue& epilogue) const {
   const float* a = node.in[0]->as<float>();
   float* c = node.out[0]->as<float>();
-  float* sums = Workspace::at<float>(node, sums_);
-  const int64_t blocks = div_up(k_, block_), nr = static_cast<int64_t>(kernels().gemm_nr), panels = div_up(n_, nr);
-  for (int64_t i = 0; offsets_ && i < rows_ * blocks; ++i) {
-    const int64_t from = i % blocks * block_, n = std::min(block_, k_ - from);
-    sums[i] = kernels().reduce.sum(a + i / blocks * k_ + from, static_cast<size_t>(n));
+  float* scratch = Workspace::at<float>(node, sums_);
+  const int64_t nr = static_cast<int64_t>(kernels().gemm_nr), panels = this->panels();
+  RowQ rows[kFewRows];
+  for (int64_t i = 0; i < rows_; ++i) {
+    float *sums = scratch + i * (blocks() + digits()), *split = sums + blocks();
+    for (int64_t b = 0; offsets_ && b < blocks(); ++b) {
+      sums[b] = kernels().reduce.sum(a + i * k_ + b * block_, static_cast<size_t>(std::min(block_, k_ - b * block_)));
+    }
+    rows[i] = {a + i * k_, sums, nullptr};
+    if (kernels().split_row_q(panel(0), a + i * k_, split)) rows[i].digits = split;
   }
   node.pool->run(rows_ * panels, std::max<int64_t>(1, kGemmGrain / (nr * k_ + 1)),
                  [&](int64_t begin, int64_t end, int) {
                    for (int64_t i = begin; i < end; ++i) {
                      const int64_t row = i / panels, column = i % panels * nr;
                      const auto n = static_cast<size_t>(std::min(nr, n_ - column));
-                     float y[kMostColumns];
-                     kernels().multiply_row_q(panel(i % panels), a + row * k_, sums + row * blocks, y);
                      float* to = c + row * n_ + column;
-                     for (size_t j = 0; j < n; ++j)
-                       to[j] = bias == nullptr ? y[j] : y[j] + bias[column + static_cast<int64_t>(j)];
+                     float last[kMostColumns];
+                     float* y = n == kernels().gemm_nr ? to : last;
+                     kernels().multiply_row_q(panel(i % panels), rows[row], y);
+                     if (bias != nullptr) {
+                       kernels().binary.add.vv(y, bias + column, to, n);
+                     } else if (y != to) {
+                       std::copy_n(y, n, to);
+                     }
                      epilogue.apply(to, n);
                    }
                  });

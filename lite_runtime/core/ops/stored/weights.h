@@ -46,6 +46,10 @@ class StoredProduct {
   void run_rows(Node& node, const float* bias, const Epilogue& epilogue) const;
   void run_panels(Node& node, const float* bias, const Epilogue& epilogue, const Fill& fill) const;
   int64_t panel_floats() const { return static_cast<int64_t>(kernels().gemm_nr) * (1 + k_); }
+  int64_t blocks() const { return div_up(k_, block_); }
+  int64_t digits() const {
+    return static_cast<int64_t>(row_q_floats(static_cast<size_t>(k_), static_cast<size_t>(block_), kernels().quads));
+  }
   int64_t panels() const { return div_up(n_, static_cast<int64_t>(kernels().gemm_nr)); }
 
   bool one_by_one() const;
