@@ -2,8 +2,8 @@
 
     python -m benchmarks.report FILE.json ...
 
-Files of latency, start and instructions, in the order in which their tables are to stand. What is above the mark in
-the page is written by hand and kept; charts of fp32 and int8 go beside it.
+Files of latency, start, instructions and products, in the order in which their tables are to stand. What is above the
+mark in the page is written by hand and kept; charts of fp32 and int8 go beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import instructions, start, table
+from benchmarks import instructions, products, start, table
 from benchmarks.peers import ROOT
 from benchmarks.plot import ratio_chart
 
@@ -44,6 +44,8 @@ def section(results: dict[str, Any], folder: Path) -> str:
         )
     if "wheels" in results:
         return f"## Memory, start and size\n\n{start.table(results)}"
+    if "products" in results:
+        return f"## One row times a matrix on 64-bit ARM\n\n{products.table(results)}"
     heading = f"## Instructions on 64-bit ARM, {results['cpu']}, {results['precision']}"
     return f"{heading}\n\n{instructions.table(results)}"
 
