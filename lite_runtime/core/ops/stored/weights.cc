@@ -115,7 +115,7 @@ PanelQ StoredProduct::panel(int64_t i) const {
           offsets_};
 }
 
-void StoredProduct::run(Node& node, const float* bias, const FusedActivation& activation, const Fill& fill) const {
+void StoredProduct::run(Node& node, const float* bias, const FusedActivation& activation, Fill fill) const {
   if (node.out[0]->count() == 0) return;
   const Epilogue epilogue(activation, node);
   if (one_by_one()) return run_rows(node, bias, epilogue);
@@ -159,7 +159,7 @@ void StoredProduct::run_rows(Node& node, const float* bias, const Epilogue& epil
                  });
 }
 
-void StoredProduct::run_panels(Node& node, const float* bias, const Epilogue& epilogue, const Fill& fill) const {
+void StoredProduct::run_panels(Node& node, const float* bias, const Epilogue& epilogue, Fill fill) const {
   float* y = node.out[0]->as<float>();
   const int64_t nr = static_cast<int64_t>(kernels().gemm_nr), mr = static_cast<int64_t>(kernels().gemm_mr);
   const int64_t tasks = div_up(panels(), block_panels_) * div_up(rows_, task_rows_);

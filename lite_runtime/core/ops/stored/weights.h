@@ -1,8 +1,7 @@
 // Weights that stay as small as they are stored, and are expanded where they are multiplied.
 #pragma once
 
-#include <functional>
-
+#include "function_ref.h"
 #include "ops/matmul.h"
 #include "ops/workspace.h"
 
@@ -27,12 +26,12 @@ class StoredMatrix {
 class StoredProduct {
  public:
   // fill(row, rows, a) sets a[t * rows + r] to the k / taps values that tap t of row `row + r` reads.
-  using Fill = std::function<void(int64_t row, size_t rows, const float** a)>;
+  using Fill = FunctionRef<void(int64_t row, size_t rows, const float** a)>;
 
   // For `rows` rows of `a`. `matrix` comes from constant inputs, of which input 1 is decoded while it is packed.
   void prepare(Node& node, int64_t rows, int64_t taps, const StoredMatrix& matrix);
   // bias may be null. Without `fill` the rows of input 0 are read.
-  void run(Node& node, const float* bias, const FusedActivation& activation, const Fill& fill = nullptr) const;
+  void run(Node& node, const float* bias, const FusedActivation& activation, Fill fill = {}) const;
 
  private:
   // Columns that are expanded together for a part of the rows.
@@ -44,7 +43,7 @@ class StoredProduct {
   PanelQ panel(int64_t i) const;
   void pack(const StoredMatrix& matrix, int64_t first, uint8_t* panel) const;
   void run_rows(Node& node, const float* bias, const Epilogue& epilogue) const;
-  void run_panels(Node& node, const float* bias, const Epilogue& epilogue, const Fill& fill) const;
+  void run_panels(Node& node, const float* bias, const Epilogue& epilogue, Fill fill) const;
   int64_t panel_floats() const { return static_cast<int64_t>(kernels().gemm_nr) * (1 + k_); }
   int64_t blocks() const { return div_up(k_, block_); }
   int64_t digits() const {
