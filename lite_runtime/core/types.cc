@@ -94,7 +94,8 @@ std::string Shape::str() const {
   char text[LR_MAX_RANK * sizeof ", -9223372036854775808" + sizeof "[]"] = "[";
   char* end = text + 1;
   for (int i = 0; i < rank_; ++i) {
-    end += std::sprintf(end, i > 0 ? ", %lld" : "%lld", static_cast<long long>(dims_[i]));
+    end += std::snprintf(end, static_cast<size_t>(text + sizeof text - end), i > 0 ? ", %lld" : "%lld",
+                         static_cast<long long>(dims_[i]));
   }
   *end = ']';
   return std::string(text, end + 1);
