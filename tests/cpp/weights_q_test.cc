@@ -53,7 +53,7 @@ struct Panel {
     if (in_byte == 1) {
       byte = static_cast<uint8_t>(q);
     } else {
-      byte = static_cast<uint8_t>(half != 0 ? (byte & 15) | q << 4 : (k.quads ? q + 8 : q) & 15);
+      byte = static_cast<uint8_t>(half != 0 ? (byte & 15) | (q & 15) << 4 : (k.quads ? q + 8 : q) & 15);
     }
   }
   int bits() const { return p.bits; }
