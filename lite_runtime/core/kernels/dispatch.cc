@@ -21,23 +21,26 @@ namespace {
 [[maybe_unused]] bool has_baseline() { return true; }
 
 #if defined(__x86_64__)
+// Whether the operating system saves these registers; only after the CPU's word that it may be asked (OSXSAVE).
+bool saves(unsigned registers) {
+  unsigned low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & registers) == registers;
+}
 // AVX2, FMA and F16C, and an operating system that saves the wide registers.
 bool has_avx2() {
   unsigned a, b, c, d;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
   const unsigned needed = bit_FMA | bit_OSXSAVE | bit_AVX | bit_F16C;
   if ((c & needed) != needed) return false;
-  unsigned low, high;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  if ((low & 6) != 6) return false;
+  if (!saves(6)) return false;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_AVX2) != 0;
 }
 // The same and AVX-512 (F, DQ, BW, VL), whose registers the operating system must save too; `more` names bits of ECX.
 bool has_avx512_and(unsigned more) {
   if (!has_avx2()) return false;
-  unsigned a, b, c, d, low, high;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  if ((low & 0xe6) != 0xe6 || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  unsigned a, b, c, d;
+  if (!saves(0xe6) || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   const unsigned needed = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
   return (b & needed) == needed && (c & more) == more;
 }
@@ -47,10 +50,9 @@ bool has_vnni() { return has_avx512_and(bit_AVX512VNNI | bit_AVX512VBMI); }
 bool has_amx() {
 #if defined(__linux__)
   if (!has_vnni()) return false;
-  unsigned a, b, c, d, low, high;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  const unsigned saved = 3u << 17, tiles_and_int8 = 3u << 24;
-  if ((low & saved) != saved || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  unsigned a, b, c, d;
+  const unsigned tiles = 3u << 17, tiles_and_int8 = 3u << 24;
+  if (!saves(tiles) || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return (d & tiles_and_int8) == tiles_and_int8 && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else

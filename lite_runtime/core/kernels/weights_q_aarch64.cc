@@ -3,7 +3,7 @@
 // once for each part of a block. That takes fewer instructions than making floats of weights.
 #include "simd/int8.h"
 #include "table.h"
-#include "tile.h"
+#include "weights_q.h"
 
 #if LR_QUADS
 
@@ -19,30 +19,9 @@ constexpr float kGreatest = 127.49f;
 // Rows with a part that has a greatest value outside lose too much in digits, or are not finite.
 constexpr float kLeast = 0x1p-90f, kMost = 0x1p120f;
 
-template <int kBits>
-constexpr size_t kStepBytes = kPartStep* kGemmColumns* kBits / 8;
 // Values of k in four vectors of integers.
 template <int kBits>
 constexpr size_t kGroup = 32 / kBits;
-
-struct Block {
-  size_t start, n;  // values of k
-  const float *scale, *offset;
-  const int8_t* w;
-};
-
-template <int kBits, class Body>
-LR_INLINE void each_block(const PanelQ& p, const Body& body) {
-  const auto* at = static_cast<const char*>(p.packed);
-  for (size_t start = 0; start < p.k; start += p.block) {
-    const size_t n = p.k - start < p.block ? p.k - start : p.block;
-    const auto* scale = reinterpret_cast<const float*>(at);
-    const float* offset = p.offsets ? scale + kGemmColumns : nullptr;
-    at += (p.offsets ? 2 : 1) * kGemmColumns * sizeof(float);
-    body(Block{start, n, scale, offset, reinterpret_cast<const int8_t*>(at)});
-    at += (n + kPartStep - 1) / kPartStep * kStepBytes<kBits>;
-  }
-}
 
 // body(k, the integers of all columns as floats) for the values of k of a block.
 template <int kBits, class Body>
