@@ -21,12 +21,13 @@ constexpr size_t kMostSteps = 3;
 
 bool Frame::can_chain(const Step& step) const {
   if (step.kind != Kind::kOperator || step.at_run_time || step.done || step.out.size() != 1) return false;
-  if (step.op->is_view() || step.op->overwrites() >= 0 || step.node.out[0]->count() == 0) return false;
+  const OpTraits traits = step.op->traits();
+  if (traits.is_view || traits.overwrites >= 0 || step.node.out[0]->count() == 0) return false;
   size_t again = 0;
   for (size_t i = 1; i < step.node.in.size(); ++i) {
     if (step.node.in[i] != nullptr && step.node.in[i]->known) again += step.node.in[i]->bytes();
   }
-  return again <= kAgainBytes && step.op->by_rows(step.node) != nullptr;
+  return again <= kAgainBytes && step.by_rows() != nullptr;
 }
 
 // The step that alone reads the result of step s and comes right after it; s when there is none.
@@ -37,7 +38,7 @@ size_t Frame::next_in_chain(size_t s, const std::vector<size_t>& reads) const {
   while (next < steps_.size() && steps_[next].done) ++next;
   if (next == steps_.size() || steps_[next].in.empty() || steps_[next].in[0] != result) return s;
   const Step& step = steps_[next];
-  return can_chain(step) && !step.op->by_rows(step.node)->copies_input() ? next : s;
+  return can_chain(step) && !step.by_rows()->copies_input() ? next : s;
 }
 
 void Frame::find_chains() {
@@ -74,12 +75,12 @@ struct Frame::ChainRows {
 
 // What a thread can compute alone: of the first step its share of the rows, of the others what reads none but these.
 Frame::ChainRows Frame::chain_part(const std::vector<Step*>& steps, int64_t part, int64_t parts) {
-  const int64_t rows = steps[0]->op->by_rows(steps[0]->node)->row_count();
+  const int64_t rows = steps[0]->by_rows()->row_count();
   ChainRows r;
   r.begin[0] = rows * part / parts;
   r.end[0] = rows * (part + 1) / parts;
   for (size_t i = 1; i < steps.size(); ++i) {
-    const ByRows& op = *steps[i]->op->by_rows(steps[i]->node);
+    const ByRows& op = *steps[i]->by_rows();
     const int64_t total = op.row_count();
     while (part > 0 && r.begin[i] < total && op.first_read(r.begin[i]) < r.begin[i - 1]) ++r.begin[i];
     r.end[i] = part + 1 == parts ? total : r.begin[i];
@@ -92,9 +93,8 @@ Frame::ChainRows Frame::chain_part(const std::vector<Step*>& steps, int64_t part
 void Frame::run_bands(const std::vector<Step*>& steps, const ChainRows& rows) {
   const Step& head = *steps[0];
   const size_t last = steps.size() - 1;
-  const auto by_rows = [&](size_t i) { return steps[i]->op->by_rows(steps[i]->node); };
   const double bands = static_cast<double>(head.node.out[0]->bytes()) / static_cast<double>(kBandBytes);
-  const auto total = static_cast<double>(by_rows(last)->row_count());
+  const auto total = static_cast<double>(steps[last]->by_rows()->row_count());
   const int64_t band = std::max<int64_t>(1, static_cast<int64_t>(total / bands));
   std::array<int64_t, kMostSteps> ready = rows.begin, wanted{};
   int64_t end = rows.begin[last];
@@ -103,11 +103,11 @@ void Frame::run_bands(const std::vector<Step*>& steps, const ChainRows& rows) {
     wanted[last] = end;
     for (size_t i = last; i > 0; --i) {
       const bool all = end == rows.end[last];
-      wanted[i - 1] = all ? rows.end[i - 1] : std::min(rows.end[i - 1], by_rows(i)->rows_read(wanted[i]));
+      wanted[i - 1] = all ? rows.end[i - 1] : std::min(rows.end[i - 1], steps[i]->by_rows()->rows_read(wanted[i]));
     }
     for (size_t i = 0; i <= last; ++i) {
       if (wanted[i] <= ready[i]) continue;
-      by_rows(i)->run_rows(steps[i]->node, ready[i], wanted[i]);
+      steps[i]->by_rows()->run_rows(steps[i]->node, ready[i], wanted[i]);
       ready[i] = wanted[i];
     }
   } while (end < rows.end[last]);
@@ -116,14 +116,14 @@ void Frame::run_bands(const std::vector<Step*>& steps, const ChainRows& rows) {
 void Frame::run_chain(Step& head) {
   const std::vector<Step*>& steps = head.chain;
   const int64_t parts = session_.pool.threads();
-  head.op->by_rows(head.node)->before_rows(head.node);
+  head.by_rows()->before_rows(head.node);
   session_.pool.run(parts, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t part = begin; part < end; ++part) run_bands(steps, chain_part(steps, part, parts));
   });
   for (size_t i = 1; i < steps.size(); ++i) {
     for (int64_t part = 1; part < parts; ++part) {
       const int64_t begin = chain_part(steps, part - 1, parts).end[i], end = chain_part(steps, part, parts).begin[i];
-      if (begin < end) steps[i]->op->by_rows(steps[i]->node)->run_rows(steps[i]->node, begin, end);
+      if (begin < end) steps[i]->by_rows()->run_rows(steps[i]->node, begin, end);
     }
   }
 }

@@ -196,9 +196,9 @@ void Frame::infer(Step& step, bool infer_only) {
 }
 
 bool Frame::can_compute_now(const Step& step, bool infer_only) const {
-  if (!step.op->is_pure()) return false;
+  if (!step.op->traits().is_pure) return false;
   const auto known = [](const Tensor* t) { return t->known; };
-  if (!step.op->from_shapes() && !std::all_of(step.node.in.begin(), step.node.in.end(), known)) return false;
+  if (!step.op->traits().from_shapes && !std::all_of(step.node.in.begin(), step.node.in.end(), known)) return false;
   const auto small = [](const Tensor* t) { return t->count() <= kSmallCount; };
   return !infer_only || (std::all_of(step.node.in.begin(), step.node.in.end(), small) &&
                          std::all_of(step.node.out.begin(), step.node.out.end(), small));
@@ -206,7 +206,7 @@ bool Frame::can_compute_now(const Step& step, bool infer_only) const {
 
 void Frame::compute_now(Step& step) {
   step.done = true;
-  if (step.op->is_view()) {
+  if (step.op->traits().is_view) {
     slots_[step.out[0]].storage = slots_[step.in[0]].storage;
     step.node.out[0]->data = step.node.in[0]->data;
   } else {
@@ -334,13 +334,13 @@ void Frame::place_parts() {
   for (const Step& step : steps_) {
     if (step.at_run_time || step.done) continue;
     producer[step.out[0]] = &step;
-    if (!step.op->joins_rows(step.node)) continue;
+    if (!step.op->row_work(step.node).joins) continue;
     const Tensor& whole = *step.node.out[0];
     size_t offset = 0;
     for (uint32_t i : step.in) {
       Slot& part = slots_[i];
       const Step* from = producer[i];
-      if (from != nullptr && reads[i] == 1 && from->op->spaces_rows(from->node)) {
+      if (from != nullptr && reads[i] == 1 && from->op->row_work(from->node).any_distance) {
         part.whole = static_cast<int>(step.out[0]);
         part.offset = offset;
         part.tensor.row_stride = whole.shape.back();
@@ -384,8 +384,8 @@ void Frame::prepare_and_lay_out() {
       if (arena.block_of[out] >= 0) continue;
       const size_t last = arena.last_use[out];
       const size_t bytes = slots_[out].tensor.bytes();
-      const bool is_view = step.op->is_view();
-      const int source = is_view ? 0 : step.op->overwrites();
+      const bool is_view = step.op->traits().is_view;
+      const int source = is_view ? 0 : step.op->traits().overwrites;
       int block = -1;
       if (k == 0 && source >= 0 && static_cast<size_t>(source) < step.in.size()) {
         const uint32_t in = step.in[static_cast<size_t>(source)];
@@ -479,7 +479,7 @@ void Frame::tell(const Observers& observers, Step& step, double seconds) {
 }
 
 void Frame::run_operator(Step& step) {
-  if (step.op->is_view()) {
+  if (step.op->traits().is_view) {
     share_or_copy_view(step);
   } else {
     step.op->run(step.node);
@@ -516,7 +516,7 @@ void Frame::infer_and_run(Step& step) {
     prepare(step);
     step.prepared_for = std::move(shapes);
   }
-  if (step.op->is_view()) {
+  if (step.op->traits().is_view) {
     share_or_copy_view(step);
     return;
   }

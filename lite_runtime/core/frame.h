@@ -102,6 +102,8 @@ class Frame {
     size_t first = 0, last = 0;       // the chain's steps, or this one alone
     std::vector<Step*> chain;         // of which this is the first
     std::vector<Shape> prepared_for;  // shapes seen by the last prepare (run-time steps)
+
+    ByRows* by_rows() const { return op->row_work(node).by_rows; }
   };
 
   uint32_t local(uint32_t file_index) const { return static_cast<uint32_t>(local_index_[file_index]); }

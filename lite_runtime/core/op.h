@@ -137,6 +137,34 @@ class ByRows {
   ~ByRows() = default;
 };
 
+// What the planner may do with an operator.
+struct OpTraits {
+  // Output 0 is input 0 with another shape: they share storage, run() is then skipped.
+  bool is_view = false;
+  // Output 0 may be written over this input when it dies here, has as many elements of the same size, and shares its
+  // memory with no other input; -1: over none.
+  int overwrites = -1;
+  // Outputs depend on the inputs' shapes only (Shape, Rank, ...), so they are known at plan time.
+  bool from_shapes = false;
+  // Same inputs, same outputs: may run at plan time when all inputs are known. Not so for random ones.
+  bool is_pure = true;
+
+  static constexpr OpTraits view() { return {true, -1, false, true}; }
+  static constexpr OpTraits overwriting(int input) { return {false, input, false, true}; }
+  static constexpr OpTraits of_shapes() { return {false, -1, true, true}; }
+  static constexpr OpTraits impure() { return {false, -1, false, false}; }
+};
+
+// How a node's rows are computed.
+struct RowWork {
+  // Output 0 is the inputs side by side along the last dimension. Those whose operators write rows at any distance
+  // (out[0]->stride()) are computed in their places in it.
+  bool joins = false;
+  bool any_distance = false;
+  // Null: not some rows at a time.
+  ByRows* by_rows = nullptr;
+};
+
 class Op {
  public:
   virtual ~Op() = default;
@@ -144,25 +172,12 @@ class Op {
   virtual void prepare(Node&) {}
   virtual void run(Node& node) = 0;
 
-  // Output 0 is input 0 with another shape: the planner lets them share storage, run() is then skipped.
-  virtual bool is_view() const { return false; }
-  // Output 0 may be written over input i when that input dies here, has as many elements of the same size,
-  // and shares its memory with no other input; -1: never.
-  virtual int overwrites() const { return -1; }
-  // Outputs depend on the inputs' shapes only (Shape, Rank, ...), so they are known at plan time.
-  virtual bool from_shapes() const { return false; }
+  virtual OpTraits traits() const { return {}; }
   // For element-wise operators that the one before them can take over: describes what they do. Called after infer.
   virtual bool elementwise(const Node&, Elementwise*) const { return false; }
   // Takes over an operator that alone reads output 0; an addend will be in node.addend. False: not possible.
   virtual bool absorb(const Elementwise&) { return false; }
-  // Output 0 is the inputs side by side along the last dimension. Those whose operators write them at any distance of
-  // rows (out[0]->stride()) are computed in their places in it. Both are asked after prepare.
-  virtual bool joins_rows(const Node&) const { return false; }
-  virtual bool spaces_rows(const Node&) const { return false; }
-  // Where output 0 can be computed row by row; null: it cannot. Asked after prepare.
-  virtual ByRows* by_rows(const Node&) { return nullptr; }
-  // Same inputs, same outputs: may run at plan time when all inputs are known. False for random ops.
-  virtual bool is_pure() const { return true; }
+  virtual RowWork row_work(const Node&) { return {}; }  // asked after prepare
 };
 
 using OpFactory = std::unique_ptr<Op> (*)();

@@ -202,7 +202,7 @@ class ElementwiseActivation : public Op {
       function_.apply(x + begin, y + begin, static_cast<size_t>(end - begin));
     });
   }
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
   bool elementwise(const Node&, Elementwise* what) const override {
     *what = {false, function_};
     return true;
@@ -268,7 +268,7 @@ class PRelu : public Op {
                   [&](int64_t i, int64_t at, size_t n) { k.prelu_f32(x + i, slope + at, y + i, n); });
     });
   }
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 
  private:
   int64_t slopes_ = 0;

@@ -35,7 +35,7 @@ class AlongAxes : public Op {
     });
   }
 
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 
  protected:
   // Along other than trailing axes, this many neighbouring columns are computed together.

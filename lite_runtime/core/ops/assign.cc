@@ -28,7 +28,7 @@ class AssignOp : public Op {
     if (value.bytes() > 0) std::memmove(node.in[0]->data, value.data, value.bytes());
   }
 
-  bool is_pure() const override { return false; }
+  OpTraits traits() const override { return OpTraits::impure(); }
 };
 
 LR_REGISTER_OP(Assign, AssignOp)

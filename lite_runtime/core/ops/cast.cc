@@ -91,7 +91,7 @@ class CastOp : public Op {
     });
   }
 
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 
  private:
   static void convert_half(DType from, const char* x, DType to, char* y, int64_t n) {

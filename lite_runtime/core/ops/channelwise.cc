@@ -39,7 +39,7 @@ class ChannelAffine : public Op {
     finish_outputs(node);
   }
 
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 
  protected:
   // Sets scale[c] and shift[c] for all channels; inputs 1.. hold their values.

@@ -101,7 +101,7 @@ class ClipOp : public Op {
     });
   }
 
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 };
 
 LR_REGISTER_OP(Clip, ClipOp)

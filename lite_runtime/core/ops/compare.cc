@@ -98,7 +98,7 @@ class LogicalNotOp : public Op {
     const int64_t n = node.out[0]->count();
     for (int64_t i = 0; i < n; ++i) y[i] = x[i] == 0;
   }
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 };
 
 using GreaterOp = Compare<Less, true>;

@@ -55,7 +55,7 @@ class ConcatOp : public Op {
     expect_same_quantization(node);
   }
 
-  bool joins_rows(const Node& node) const override { return axis_ == node.out[0]->shape.rank() - 1; }
+  RowWork row_work(const Node& node) override { return {axis_ == node.out[0]->shape.rank() - 1, false, nullptr}; }
 
   void run(Node& node) override {
     Tensor& out = *node.out[0];

@@ -17,10 +17,10 @@ class Conv2D : public Op, public ByRows {
   void prepare(Node& node) override;
   void run(Node& node) override;
   bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
-  // An addend lies row by row.
-  bool spaces_rows(const Node& node) const override { return node.addend == nullptr; }
-  ByRows* by_rows(const Node&) override {
-    return use_winograd_ || !weights_.ready() || conv_.window.batch != 1 ? nullptr : this;
+  RowWork row_work(const Node& node) override {
+    const bool is_whole = use_winograd_ || !weights_.ready() || conv_.window.batch != 1;
+    // An addend lies row by row.
+    return {false, node.addend == nullptr, is_whole ? nullptr : this};
   }
   int64_t row_count() const override { return conv_.window.out_h; }
   int64_t rows_read(int64_t rows) const override { return conv_.window.rows_read(rows); }

@@ -70,7 +70,7 @@ class CustomOp : public Op {
   }
 
   // It may have effects that the planner must not move to load time.
-  bool is_pure() const override { return false; }
+  OpTraits traits() const override { return OpTraits::impure(); }
 
  private:
   // A converter need not know the operator: the file states what it gives.

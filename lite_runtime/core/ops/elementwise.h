@@ -44,7 +44,7 @@ class BinaryOp : public Op {
  public:
   void infer(Node& node) override;
   void run(Node& node) override;
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 
  protected:
   // The checks of infer on inputs 0 and i; returns the type they are computed in.

@@ -48,7 +48,7 @@ class RandomOp : public Op {
     generator_.seed(attr->seed(), attr->seed2());
     node.set_out(0, DType::kFloat32, shape);
   }
-  bool is_pure() const override { return false; }
+  OpTraits traits() const override { return OpTraits::impure(); }
 
  protected:
   Generator generator_;

@@ -94,7 +94,7 @@ class ScatterIntoOp : public Op {
     scatter_slices(*node.in[1], *node.in[2], out, static_cast<int64_t*>(node.scratch),
                    kAdd ? add_rows(out.dtype) : nullptr);
   }
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 };
 
 // Inputs (x, indices, updates) of one rank: each update replaces the element at its own position, with the
@@ -132,7 +132,7 @@ class ScatterElementsOp : public Op {
       ++i;
     });
   }
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 
  private:
   int axis_ = 0;

@@ -21,7 +21,7 @@ class ViewOp : public Op {
   }
   // Only called when the planner could not share the storage.
   void run(Node& node) override { copy_bytes(node.out[0]->data, node.in[0]->data, node.out[0]->bytes()); }
-  bool is_view() const override { return true; }
+  OpTraits traits() const override { return OpTraits::view(); }
 
  protected:
   virtual Shape view_shape(const Node& node) = 0;
@@ -144,7 +144,7 @@ int32_t to_int32(int64_t value) {
 
 class AboutShapeOp : public Op {
  public:
-  bool from_shapes() const override { return true; }
+  OpTraits traits() const override { return OpTraits::of_shapes(); }
 };
 
 class ShapeOp : public AboutShapeOp {

@@ -117,7 +117,7 @@ class UnaryOp : public Op {
     });
   }
 
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 
  protected:
   virtual void compute(const float* x, float* y, int64_t n) const = 0;  // y may be x
@@ -234,7 +234,7 @@ class LikeOp : public Op {
     const uint64_t value = kOne ? one(out.dtype) : 0;
     fill_elements(out.data, out.count(), &value, dtype_size(out.dtype));
   }
-  bool from_shapes() const override { return true; }
+  OpTraits traits() const override { return OpTraits::of_shapes(); }
 
  private:
   // The bits of 1; integers are little-endian, as the format is.

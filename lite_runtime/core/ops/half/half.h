@@ -25,13 +25,12 @@ class HalfStep : public Op {
   void infer(Node& node) override;
   void prepare(Node& node) override;
   void run(Node& node) override;
-  bool is_view() const override { return way_ == Way::kAsItIs && op_->is_view(); }
-  int overwrites() const override { return way_ == Way::kAsItIs ? op_->overwrites() : -1; }
-  bool from_shapes() const override { return op_->from_shapes(); }
-  bool is_pure() const override { return op_->is_pure(); }
+  OpTraits traits() const override;
   bool elementwise(const Node& node, Elementwise* what) const override;
   bool absorb(const Elementwise& next) override;
-  ByRows* by_rows(const Node& node) override { return way_ == Way::kAsItIs ? op_->by_rows(node) : nullptr; }
+  RowWork row_work(const Node& node) override {
+    return {false, false, way_ == Way::kAsItIs ? op_->row_work(node).by_rows : nullptr};
+  }
 
  protected:
   // Whether the derived class can do the node, whose shapes are known, in float16.

@@ -89,6 +89,15 @@ void HalfStep::infer(Node& node) {
   }
 }
 
+OpTraits HalfStep::traits() const {
+  OpTraits traits = op_->traits();
+  if (way_ != Way::kAsItIs) {
+    traits.is_view = false;
+    traits.overwrites = -1;
+  }
+  return traits;
+}
+
 bool HalfStep::elementwise(const Node& node, Elementwise* what) const {
   if (way_ == Way::kAsItIs) return op_->elementwise(node, what);
   const auto is_half = [](const Operand& operand) { return operand.converted; };
@@ -135,7 +144,7 @@ void HalfStep::run(Node& node) {
   }
   inner_.running = true;
   inner_.scratch = Workspace::at<char>(node, inner_scratch_);
-  if (op_->is_view()) {
+  if (op_->traits().is_view) {
     std::memcpy(inner_.out[0]->data, inner_.in[0]->data, inner_.out[0]->bytes());
   } else {
     op_->run(inner_);

@@ -53,7 +53,7 @@ class BinaryInt8 : public Op {
     });
   }
 
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 
  private:
   // Short rows of which one operand has the same one every time, as for a factor per channel, become a single row, in

@@ -61,7 +61,7 @@ class Conv2DInt8 : public Op {
     conv_.depthwise() ? run_depthwise(node) : run_gemm(node);
   }
 
-  bool spaces_rows(const Node&) const override { return true; }
+  RowWork row_work(const Node&) override { return {false, true, nullptr}; }
 
  private:
   size_t group_bytes() const {

@@ -35,7 +35,7 @@ class TableFunction : public Op {
     });
   }
 
-  int overwrites() const override { return 0; }
+  OpTraits traits() const override { return OpTraits::overwriting(0); }
 
  private:
   void make_table(Node& node) {

@@ -114,7 +114,7 @@ void ThroughFloat::run(Node& node) {
   }
   inner_.running = true;
   inner_.scratch = Workspace::at<char>(node, inner_scratch_);
-  if (op_->is_view()) {
+  if (op_->traits().is_view) {
     copy_bytes(inner_.out[0]->data, inner_.in[0]->data, inner_.out[0]->bytes());
   } else {
     op_->run(inner_);

@@ -14,8 +14,10 @@ class ThroughFloat : public Op {
   void infer(Node& node) override;
   void prepare(Node& node) override;
   void run(Node& node) override;
-  bool from_shapes() const override { return op_ != nullptr && op_->from_shapes(); }
-  bool is_pure() const override { return op_ == nullptr || op_->is_pure(); }
+  OpTraits traits() const override {
+    const OpTraits of_op = op_ == nullptr ? OpTraits() : op_->traits();
+    return {false, -1, of_op.from_shapes, of_op.is_pure};
+  }
 
  protected:
   // One operand or result of the ordinary operator.
