@@ -10,6 +10,9 @@
 namespace lr {
 namespace LR_TIER {
 
+// Maps of 7, 14, 28, 56 and 112 pixels are what networks for 224 x 224 images have.
+constexpr size_t kMostPixels = 7;
+
 // First channel of the group that starts at c.
 LR_INLINE size_t group_start(size_t c, size_t channels) { return c + kLanes <= channels ? c : channels - kLanes; }
 
@@ -66,12 +69,14 @@ LR_INLINE void window_channels(const Depthwise<real>& d, const real* const* x, c
 
 template <size_t kHeight, size_t kWidth, size_t kStride, size_t kPixels>
 static void window_pixels(const Depthwise<real>& d, const real* const* x, real* y) {
-  constexpr size_t kGroup = (1 + kHeight * kWidth) * kLanes, kStep = kDepthwiseGroups * kLanes;
+  constexpr size_t kGroup = (1 + kHeight * kWidth) * kLanes;
+  // What is left of a row is not worth more code.
+  constexpr size_t kGroups = kPixels == kMostPixels ? kDepthwiseGroups : 1, kStep = kGroups * kLanes;
   const real* packed = d.packed;
   size_t c = 0;
-  if constexpr (kDepthwiseGroups > 1) {
-    for (; c + kStep <= d.channels; c += kStep, packed += kDepthwiseGroups * kGroup) {
-      window_channels<kHeight, kWidth, kStride, kPixels, kDepthwiseGroups>(d, x, packed, c, y);
+  if constexpr (kGroups > 1) {
+    for (; c + kStep <= d.channels; c += kStep, packed += kGroups * kGroup) {
+      window_channels<kHeight, kWidth, kStride, kPixels, kGroups>(d, x, packed, c, y);
     }
   }
   for (; c < d.channels; c += kLanes, packed += kGroup) {
@@ -86,8 +91,7 @@ static void window_row(const Depthwise<real>& d) {
     block(d, d.x + i * d.step, d.y + i * d.y_stride);
     i += pixels;
   };
-  // Maps of 7, 14, 28, 56 and 112 pixels are what networks for 224 x 224 images have.
-  while (i + 7 <= d.count) run(window_pixels<kHeight, kWidth, kStride, 7>, 7);
+  while (i + kMostPixels <= d.count) run(window_pixels<kHeight, kWidth, kStride, kMostPixels>, kMostPixels);
   if (i + 4 <= d.count) run(window_pixels<kHeight, kWidth, kStride, 4>, 4);
   if (i + 2 <= d.count) run(window_pixels<kHeight, kWidth, kStride, 2>, 2);
   if (i < d.count) run(window_pixels<kHeight, kWidth, kStride, 1>, 1);

@@ -247,14 +247,19 @@ template <size_t kRows, size_t kVectors>
 __attribute__((noinline)) static void strip(const Gemm<real>& g, size_t bounds, const Strip& s) {
   gemm_strip<kRows, kVectors>(g, bounds, s);
 }
-#define LR_STRIPS(rows) strip<rows, 1>, strip<rows, 2>, strip<rows, 3>, strip<rows, 4>
-static void (*const kStrips[])(const Gemm<real>& g, size_t bounds, const Strip& s) = {LR_STRIPS(1), LR_STRIPS(2),
-                                                                                      LR_STRIPS(3), LR_STRIPS(4)};
+using RunStrip = void (*)(const Gemm<real>& g, size_t bounds, const Strip& s);
+static const RunStrip kOneRow[] = {strip<1, 1>, strip<1, 2>, strip<1, 3>, strip<1, 4>};
+static const RunStrip kFourRows[] = {strip<4, 1>, strip<4, 2>, strip<4, 3>, strip<4, 4>};
+static const RunStrip kAllColumns[] = {strip<1, 4>, strip<2, 4>, strip<3, 4>, strip<4, 4>};
 
 // The same for fewer rows or the last columns of the matrix.
 static void gemm_edge(const Gemm<real>& g, size_t bounds, Strip s, size_t rows, size_t columns) {
   const size_t vectors = columns < kGemmColumns ? (columns + kLanes - 1) / kLanes : kGemmVectors;
-  const auto run = kStrips[(rows - 1) * kGemmVectors + vectors - 1];
+  if (vectors < kGemmVectors && (rows == 2 || rows == 3)) {  // seldom
+    for (size_t r = 0; r < rows; ++r, ++s.a, s.c += s.c_stride) gemm_edge(g, bounds, s, 1, columns);
+    return;
+  }
+  const RunStrip run = vectors == kGemmVectors ? kAllColumns[rows - 1] : (rows == 1 ? kOneRow : kFourRows)[vectors - 1];
   if (columns >= vectors * kLanes) return run(g, bounds, s);
   real results[4 * kGemmColumns] = {};
   for (size_t tile = 0; tile < s.tiles; ++tile) {
