@@ -30,9 +30,15 @@ namespace {
 constexpr size_t kAlignment = 64;
 constexpr int kConstantNode = 0;  // Tensor.nodeType of constants; everything else is 2
 
-[[noreturn]] void bad_tensor(size_t index, const TensorDef& tensor, const std::string& reason) {
-  fail(LR_ERROR_FORMAT, "tensor %zu '%s': %s", index, tensor.name.c_str(), reason.c_str());
+[[noreturn]] void bad_tensor(size_t index, const TensorDef& tensor, const char* reason) {
+  fail(LR_ERROR_FORMAT, "tensor %zu '%s': %s", index, tensor.name.c_str(), reason);
 }
+
+// What a message says of the part of the model that refers to another, for example "node 'add'".
+struct Referrer {
+  const char* kind;
+  const std::string& name;
+};
 
 DType parse_dtype(int32_t number) {
   const DType dtype = static_cast<DType>(number);
@@ -48,12 +54,12 @@ std::vector<QuantParam> parse_quant(const schema::Tensor& t) {
   return params;
 }
 
-void parse_shape(const schema::Tensor& t, size_t index, TensorDef& def) {
+void parse_shape(const schema::Tensor& t, TensorDef& def) {
   def.shape_known = true;
   if (t.dims() == nullptr) return;
-  if (t.dims()->size() > LR_MAX_RANK) bad_tensor(index, def, formatted("has more than %d dimensions", LR_MAX_RANK));
+  if (t.dims()->size() > LR_MAX_RANK) fail(LR_ERROR_FORMAT, "has more than %d dimensions", LR_MAX_RANK);
   for (int32_t dim : *t.dims()) {
-    if (dim < -1) bad_tensor(index, def, formatted("has dimension %d", dim));
+    if (dim < -1) fail(LR_ERROR_FORMAT, "has dimension %d", dim);
     if (dim < 0) def.shape_known = false;
     def.shape.push_back(dim);
   }
@@ -97,8 +103,8 @@ TensorDef parse_tensor(const schema::Tensor& t, size_t index) {
   def.dtype = parse_dtype(t.dataType());
   def.format = t.format();
   def.quant = parse_quant(t);
-  parse_shape(t, index, def);
   try {
+    parse_shape(t, def);
     if (t.nodeType() == kConstantNode && t.data() != nullptr) parse_constant(t, def);
   } catch (const Error& error) {
     fail(error.status(), "tensor %zu '%s': %s", index, def.name.c_str(), error.what());
@@ -107,12 +113,14 @@ TensorDef parse_tensor(const schema::Tensor& t, size_t index) {
   return def;
 }
 
-std::vector<uint32_t> indices(const flatbuffers::Vector<uint32_t>* vector, size_t limit, const std::string& what) {
+std::vector<uint32_t> indices(const flatbuffers::Vector<uint32_t>* vector, size_t limit, const Referrer& of) {
   std::vector<uint32_t> result;
   if (vector == nullptr) return result;
   result.assign(vector->begin(), vector->end());
   for (uint32_t index : result) {
-    if (index >= limit) fail(LR_ERROR_FORMAT, "%s names entry %u of %zu", what.c_str(), index, limit);
+    if (index >= limit) {
+      fail(LR_ERROR_FORMAT, "%s '%s' names entry %u of %zu", of.kind, of.name.c_str(), index, limit);
+    }
   }
   return result;
 }
@@ -132,9 +140,9 @@ NodeDef parse_node(const schema::CNode& n, size_t index, size_t tensors) {
   def.primitive = primitive->value_type();
   def.attributes = primitive;
   def.quant_type = n.quantType();
-  const std::string what = "node '" + def.name + "'";
-  def.inputs = indices(n.inputIndex(), tensors, what);
-  def.outputs = indices(n.outputIndex(), tensors, what);
+  const Referrer node{"node", def.name};
+  def.inputs = indices(n.inputIndex(), tensors, node);
+  def.outputs = indices(n.outputIndex(), tensors, node);
   if (def.outputs.empty()) fail(LR_ERROR_FORMAT, "node '%s' has no output", def.name.c_str());
   return def;
 }
@@ -169,28 +177,30 @@ void find_variables(const std::vector<NodeDef>& nodes, std::vector<TensorDef>& t
 void check_order(const GraphDef& graph, const std::vector<TensorDef>& tensors, const std::vector<NodeDef>& nodes,
                  std::vector<bool>& node_seen) {
   std::vector<bool> available(tensors.size());
+  const auto given = [&](uint32_t i) { return tensors[i].is_const() || tensors[i].is_variable(); };
   for (uint32_t i : graph.inputs) {
-    if (tensors[i].is_const() || tensors[i].is_variable())
-      bad_tensor(i, tensors[i], "is a constant and an input of graph '" + graph.name + "'");
+    if (given(i)) bad_tensor(i, tensors[i], "is a constant and an input of a graph");
     available[i] = true;
   }
-  const auto check_read = [&](uint32_t i, const std::string& reader) {
-    if (!available[i] && !tensors[i].is_const() && !tensors[i].is_variable())
-      bad_tensor(i, tensors[i], reader + " reads it before anything writes it");
+  const auto check_read = [&](uint32_t i, const Referrer& reader) {
+    if (available[i] || given(i)) return;
+    fail(LR_ERROR_FORMAT, "tensor %u '%s': %s '%s' reads it before anything writes it", i, tensors[i].name.c_str(),
+         reader.kind, reader.name.c_str());
   };
   for (uint32_t n : graph.nodes) {
     const NodeDef& node = nodes[n];
     if (node_seen[n]) fail(LR_ERROR_FORMAT, "node '%s' is listed twice", node.name.c_str());
     node_seen[n] = true;
-    const std::string reader = "node '" + node.name + "'";
-    for (uint32_t i : node.inputs) check_read(i, reader);
+    for (uint32_t i : node.inputs) check_read(i, {"node", node.name});
     for (uint32_t i : node.outputs) {
-      if (available[i] || tensors[i].is_const() || tensors[i].is_variable())
-        bad_tensor(i, tensors[i], "is written twice (by " + reader + ")");
+      if (available[i] || given(i)) {
+        fail(LR_ERROR_FORMAT, "tensor %u '%s': is written twice (by node '%s')", i, tensors[i].name.c_str(),
+             node.name.c_str());
+      }
       available[i] = true;
     }
   }
-  for (uint32_t i : graph.outputs) check_read(i, "graph '" + graph.name + "'");
+  for (uint32_t i : graph.outputs) check_read(i, {"graph", graph.name});
 }
 
 }  // namespace
@@ -270,13 +280,12 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
   if (meta.subGraph() == nullptr || meta.subGraph()->size() == 0) fail(LR_ERROR_FORMAT, "the model has no graph");
 
   const size_t tensor_count = meta.allTensors() == nullptr ? 0 : meta.allTensors()->size();
-  tensors_.reserve(tensor_count);
-  for (size_t i = 0; i < tensor_count; ++i) tensors_.push_back(parse_tensor(*meta.allTensors()->Get(i), i));
+  tensors_.resize(tensor_count);
+  for (size_t i = 0; i < tensor_count; ++i) tensors_[i] = parse_tensor(*meta.allTensors()->Get(i), i);
 
   const size_t node_count = meta.nodes() == nullptr ? 0 : meta.nodes()->size();
-  nodes_.reserve(node_count);
-  for (size_t i = 0; i < node_count; ++i) nodes_.push_back(parse_node(*meta.nodes()->Get(i), i, tensor_count));
-
+  nodes_.resize(node_count);
+  for (size_t i = 0; i < node_count; ++i) nodes_[i] = parse_node(*meta.nodes()->Get(i), i, tensor_count);
   if (nodes_.empty()) fail(LR_ERROR_FORMAT, "the model has no operators");
   const schema::SubGraph& main = *meta.subGraph()->Get(0);
   check_ends(meta.inputIndex(), main.inputIndices(), "inputs");
@@ -287,12 +296,12 @@ Model::Model(const void* bytes, size_t size, std::shared_ptr<void> owner, std::s
   for (const schema::SubGraph* sub : *meta.subGraph()) {
     GraphDef graph;
     graph.name = sub->name() == nullptr ? "" : sub->name()->str();
-    const std::string what = "graph '" + graph.name + "'";
+    const Referrer referrer{"graph", graph.name};
     const bool is_main = graphs_.empty();
-    graph.inputs = indices(is_main ? meta.inputIndex() : sub->inputIndices(), tensor_count, what);
-    graph.outputs = indices(is_main ? meta.outputIndex() : sub->outputIndices(), tensor_count, what);
-    graph.nodes = indices(sub->nodeIndices(), node_count, what);
-    if (graph.outputs.empty()) fail(LR_ERROR_FORMAT, "%s has no output", what.c_str());
+    graph.inputs = indices(is_main ? meta.inputIndex() : sub->inputIndices(), tensor_count, referrer);
+    graph.outputs = indices(is_main ? meta.outputIndex() : sub->outputIndices(), tensor_count, referrer);
+    graph.nodes = indices(sub->nodeIndices(), node_count, referrer);
+    if (graph.outputs.empty()) fail(LR_ERROR_FORMAT, "graph '%s' has no output", graph.name.c_str());
     check_order(graph, tensors_, nodes_, node_seen);
     graphs_.push_back(std::move(graph));
   }

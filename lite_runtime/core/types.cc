@@ -8,8 +8,8 @@ namespace lr {
 namespace {
 struct DTypeInfo {
   DType dtype;
-  size_t size;
-  const char* name;
+  uint8_t size;
+  char name[8];
 };
 constexpr DTypeInfo kDTypes[] = {
     {DType::kBool, 1, "bool"},       {DType::kInt8, 1, "int8"},       {DType::kInt16, 2, "int16"},
