@@ -33,8 +33,8 @@ print(getattr(build, sys.argv[1])(sys.argv[2], json.loads(sys.argv[3])))
 """
 # What every Linux with glibc (manylinux) or musl (musllinux) has.
 _SYSTEM_LIBRARIES = {
-    False: {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2",
-            "ld-linux-aarch64.so.1", "ld-linux-armhf.so.3"},
+    False: {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1",
+            "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "ld-linux-armhf.so.3"},
     True: {"libc.so"},
 }  # fmt: skip
 _NEWEST_GLIBC = (2, 17)

@@ -84,7 +84,7 @@ def test_a_wheel_is_retagged_and_depends_on_its_contents_alone() -> None:
         ("manylinux-aarch64", "aligned for pages of 4096 bytes"),
         ("musllinux-x86_64", "libc.so.6"),
         # Built by the system's compiler, it needs its library.
-        ("manylinux-x86_64", "libgcc_s.so.1"),
+        ("manylinux-x86_64", "libstdc++.so.6"),
         ("manylinux-x86_64", "GLIBCXX_"),
     ],
 )
