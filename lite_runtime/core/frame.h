@@ -1,6 +1,7 @@
 // One graph with its tensors, ready to run: the plan for given input shapes, and its execution.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -104,6 +105,10 @@ class Frame {
     std::vector<Shape> prepared_for;  // shapes seen by the last prepare (run-time steps)
 
     ByRows* by_rows() const { return op->row_work(node).by_rows; }
+    // It is then neither prepared nor run: beside a dimension of 0 others may be absurdly large.
+    bool writes_nothing() const {
+      return std::all_of(node.out.begin(), node.out.end(), [](const Tensor* t) { return t->count() == 0; });
+    }
   };
 
   uint32_t local(uint32_t file_index) const { return static_cast<uint32_t>(local_index_[file_index]); }

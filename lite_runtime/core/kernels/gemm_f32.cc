@@ -56,7 +56,7 @@ LR_INLINE void add_four_steps(Accumulators<kRows, kVectors>& acc, const float* c
 
 // The first kVectors vectors of a panel for g.rows <= kRows rows, of which the first `columns` are stored.
 template <size_t kRows, size_t kVectors>
-static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t columns, const char* ahead) {
+static void gemm_panel(const GemmF32& g, const float* w, float* c, size_t columns, [[maybe_unused]] const char* ahead) {
   Accumulators<kRows, kVectors> acc;
   LR_UNROLL
   for (size_t j = 0; j < kVectors; ++j) {
