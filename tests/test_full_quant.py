@@ -160,6 +160,25 @@ def test_int8_is_kept_through_what_moves_pools_joins_and_adds() -> None:
         assert by_name[name].output.quant == by_name[name].inputs[0].quant
 
 
+def test_what_only_a_concat_reads_has_the_scale_of_its_result() -> None:
+    def build(graph: Graph, x: Value) -> Value:
+        first, second = _conv(graph, x, 8, activation_type="RELU"), _conv(graph, x, 8)
+        third = _conv(graph, x, 8)
+        pooled = graph.add("MaxPoolFusion", [first], "pool", kernel_size=[1, 1], strides=[1, 1]).output
+        inner = graph.add("Concat", [first, second, pooled], "inner", axis=3).output
+        outer = graph.add("Concat", [inner, third], "outer", axis=3).output
+        return _conv(graph, graph.add("AddFusion", [outer, outer], "twice").output, 4)
+
+    model = _model(build, (1, 8, 8, 3))
+    quantize(model, _rules(), [[_f(1, 8, 8, 3, seed=i)] for i in range(4)])
+    by_name = {n.name: n for n in model.main.nodes}
+    outer, inner = by_name["outer"], by_name["inner"]
+    first, second, pooled = inner.inputs
+    assert outer.inputs[0].quant == outer.inputs[1].quant == second.quant == outer.output.quant
+    # The pooling reads the first one, too, and gives what it reads.
+    assert first.quant == pooled.quant != outer.output.quant
+
+
 def test_what_a_normalisation_reads_stays_float() -> None:
     def build(graph: Graph, x: Value) -> Value:
         y = graph.add("MatMulFusion", [x, graph.constant("w", _f(16, 16))], "first").output

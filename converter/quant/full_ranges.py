@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,7 +63,8 @@ def quantized(x: np.ndarray, param: QuantParam) -> np.ndarray:
 def choose(graph: Graph, placed: Placement, plan: Plan, seen: Mapping[Value, Statistics]) -> dict[Value, Range]:
     """A range for each float value that an int8 node reads or gives.
 
-    Operators that only move values have the range of their input on both sides.
+    Operators that only move values have the range of their input on both sides. What only a Concat reads has the
+    range of its result, where the operator that gives it can give any: nothing is rounded twice, or copied.
     """
     source: dict[Value, Value] = {}
     wanted: dict[Value, Settings] = {}
@@ -79,8 +80,21 @@ def choose(graph: Graph, placed: Placement, plan: Plan, seen: Mapping[Value, Sta
             elif node not in placed.gives_floats:
                 wanted.setdefault(value, plan[node])
     found = {value: _range(seen[value], settings) for value, settings in wanted.items()}
+    for node in reversed(graph.nodes):
+        if node.op == "Concat" and node in placed.int8:
+            joined = found[node.output]
+            for value in node.inputs:
+                if _is_part(value, graph, placed):
+                    found[value] = replace(found[value], low=joined.low, high=joined.high)
     found.update({value: found[origin] for value, origin in source.items() if origin in found})
     return found
+
+
+def _is_part(value: Value, graph: Graph, placed: Placement) -> bool:
+    """Whether a Concat alone reads the value, whose range may be any."""
+    producer = value.producer
+    any_range = producer is not None and placed.gives_int8(producer) and placed.int8[producer] != KEEPING
+    return any_range and len(value.uses) == 1 and not graph.is_output(value)
 
 
 def _range(seen: Statistics, settings: Settings) -> Range:

@@ -4,6 +4,7 @@
 
 #include "frame.h"
 #include "ops/activation.h"
+#include "ops/elementwise.h"
 #include "ops/half/half.h"
 #include "session.h"
 
@@ -277,7 +278,8 @@ void Frame::place_parts() {
     for (uint32_t i : step.in) {
       Slot& part = slots_[i];
       const Step* from = producer[i];
-      if (from != nullptr && reads[i] == 1 && from->op->row_work(from->node).any_distance) {
+      const bool fits = from != nullptr && reads[i] == 1 && same_quantization(part.tensor, whole);
+      if (fits && from->op->row_work(from->node).any_distance) {
         part.whole = static_cast<int>(step.out[0]);
         part.offset = offset;
         part.tensor.row_stride = whole.shape.back();

@@ -14,15 +14,6 @@ constexpr int64_t kGrain = 4096;    // elements worth a thread
 constexpr int64_t kShortRow = 257;  // rows below this are repeated to make longer ones
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-bool same_quantization(const Tensor& a, const Tensor& b) {
-  if (is_quantized(&a) != is_quantized(&b)) return false;
-  if (!is_quantized(&a)) return true;
-  if (a.def->quant.size() != b.def->quant.size()) return false;
-  return std::equal(
-      a.def->quant.begin(), a.def->quant.end(), b.def->quant.begin(),
-      [](const QuantParam& p, const QuantParam& q) { return p.scale == q.scale && p.zero_point == q.zero_point; });
-}
-
 // The innermost loop, cut into blocks for the threads. Array k starts block_step[k] elements further in
 // each block.
 struct Blocks {
@@ -68,6 +59,15 @@ bool repeat_short_row(Loops<3>& loops, int array, const char** data, int64_t ele
 bool is_quantized(const Tensor* tensor) {
   if (tensor == nullptr || tensor->def == nullptr || tensor->def->quant.empty()) return false;
   return tensor->dtype == DType::kInt8 || tensor->dtype == DType::kUInt8 || tensor->dtype == DType::kInt16;
+}
+
+bool same_quantization(const Tensor& a, const Tensor& b) {
+  if (is_quantized(&a) != is_quantized(&b)) return false;
+  if (!is_quantized(&a)) return true;
+  if (a.def->quant.size() != b.def->quant.size()) return false;
+  return std::equal(
+      a.def->quant.begin(), a.def->quant.end(), b.def->quant.begin(),
+      [](const QuantParam& p, const QuantParam& q) { return p.scale == q.scale && p.zero_point == q.zero_point; });
 }
 
 void refuse_quantized(const Node& node) {

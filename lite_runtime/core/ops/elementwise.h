@@ -8,6 +8,8 @@ namespace lr {
 
 // An 8- or 16-bit integer tensor that stands for real numbers.
 bool is_quantized(const Tensor* tensor);
+// Whether equal elements of the two stand for equal numbers.
+bool same_quantization(const Tensor& a, const Tensor& b);
 
 // Fails unless the operator may treat the numbers in its 8- and 16-bit tensors as plain integers.
 void refuse_quantized(const Node& node);

@@ -38,7 +38,11 @@ class ConcatInt8 : public Op {
     node.set_out(0, DType::kInt8, out);
   }
 
+  RowWork row_work(const Node& node) override { return {axis_ == node.out[0]->shape.rank() - 1, false, nullptr}; }
+
   void run(Node& node) override {
+    const auto in_place = [](const Tensor* t) { return t->row_stride != 0; };
+    if (std::all_of(node.in.begin(), node.in.end(), in_place)) return;
     const Shape& shape = node.out[0]->shape;
     const int64_t outer = shape.count(0, axis_), inner = shape.count(axis_ + 1, shape.rank());
     const int64_t row = shape[axis_] * inner;
@@ -46,6 +50,7 @@ class ConcatInt8 : public Op {
     parallel(node.pool, outer, std::max<int64_t>(1, kGrain / (row + 1)), [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
         for (size_t k = 0; k < parts_.size(); ++k) {
+          if (in_place(node.in[k])) continue;
           const Part& part = parts_[k];
           const int64_t n = part.size * inner;
           const uint8_t* x = node.in[k]->as<uint8_t>() + i * n;
