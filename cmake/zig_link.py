@@ -15,11 +15,11 @@ import tempfile
 from pathlib import Path
 
 # What zig's C++ library calls of the unwinder. 32-bit ARM has its own interface.
-_UNWINDER = (
-    "_Unwind_RaiseException _Unwind_Resume _Unwind_DeleteException _Unwind_GetLanguageSpecificData "
-    "_Unwind_GetRegionStart _Unwind_GetIP _Unwind_SetIP _Unwind_SetGR "
-    "_Unwind_VRS_Get _Unwind_VRS_Set __gnu_unwind_frame"
-).split()
+_UNWINDER = """
+_Unwind_RaiseException _Unwind_Resume _Unwind_DeleteException _Unwind_GetLanguageSpecificData _Unwind_GetRegionStart
+_Unwind_GetIP _Unwind_SetIP _Unwind_SetGR
+_Unwind_VRS_Get _Unwind_VRS_Set __gnu_unwind_frame
+"""
 
 
 def main(command: list[str]) -> int:
@@ -42,7 +42,7 @@ def main(command: list[str]) -> int:
 def _system_unwinder(zig: str, target: str, folder: Path) -> str:
     """A library to link with in place of the system's, of its names only."""
     source, library = folder / "unwinder.c", folder / "libgcc_s.so.1"
-    source.write_text("".join(f"void {name}(void) {{}}\n" for name in _UNWINDER))
+    source.write_text("".join(f"void {name}(void) {{}}\n" for name in _UNWINDER.split()))
     options = ["-target", target, "-shared", "-nostdlib", f"-Wl,-soname,{library.name}"]
     subprocess.run([zig, "cc", *options, str(source), "-o", str(library)], check=True)
     return str(library)

@@ -167,7 +167,7 @@ def test_what_only_a_concat_reads_has_the_scale_of_its_result() -> None:
         pooled = graph.add("MaxPoolFusion", [first], "pool", kernel_size=[1, 1], strides=[1, 1]).output
         inner = graph.add("Concat", [first, second, pooled], "inner", axis=3).output
         outer = graph.add("Concat", [inner, third], "outer", axis=3).output
-        return _conv(graph, graph.add("AddFusion", [outer, outer], "twice").output, 4)
+        return _conv(graph, graph.add("AddFusion", [outer, outer], "twice").output, 4, in_channel=32)
 
     model = _model(build, (1, 8, 8, 3))
     quantize(model, _rules(), [[_f(1, 8, 8, 3, seed=i)] for i in range(4)])
