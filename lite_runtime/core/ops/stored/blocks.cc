@@ -63,7 +63,10 @@ class ByBlock : public StoredMatrix {
   }
   static bool has_zeros(const Node& node) { return node.has(3) && node.in[3]->dtype == DType::kUInt8; }
 
-  int value(int64_t row, int64_t column) const override {
+  void read(int64_t row, int64_t rows, int8_t* out) const override {
+    for (int64_t i = 0; i < rows * k; ++i) out[i] = static_cast<int8_t>(value(row + i / k, i % k));
+  }
+  int value(int64_t row, int64_t column) const {
     return packed_[row * div_up(k, 2) + column / 2] >> (column % 2 * 4) & 15;
   }
   Affine affine(int64_t row, int64_t b) const override {
@@ -104,10 +107,15 @@ class MatMulBlocks : public Op {
     node.set_out(0, DType::kFloat32, out);
   }
 
-  void prepare(Node& node) override { product_.prepare(node, node.out[0]->count() / matrix_.n, 1, matrix_); }
+  void prepare(Node& node) override {
+    Workspace workspace;
+    product_.prepare(node, workspace, node.out[0]->count() / matrix_.n, 1, matrix_);
+    workspace.reserve(node);
+  }
 
   void run(Node& node) override {
-    product_.run(node, node.has(bias_) ? node.in[bias_]->as<float>() : nullptr, activation_);
+    const float* bias = node.has(bias_) ? node.in[bias_]->as<float>() : nullptr;
+    product_.run(node, node.in[0]->as<float>(), bias, Epilogue(activation_, node), node.out[0]->as<float>());
   }
 
   bool absorb(const Elementwise& next) override { return activation_.absorb(next); }

@@ -3,16 +3,11 @@
 
 #include "ops/convolution.h"
 #include "ops/indexing.h"
-#include "ops/quantized/quantized.h"
+#include "ops/matmul.h"
 #include "ops/stored/weights.h"
-#include "storage.h"
 
 namespace lr {
 namespace {
-
-bool is_stored(const NodeDef& node) {
-  return node.quant_type == schema::QuantType_QUANT_WEIGHT || node.quant_type == schema::QuantType_WeightQuant;
-}
 
 // One set of parameters for each row (axis 0) or column (axis 1), or a single one.
 bool is_matrix(const TensorDef& weight, int axis) {
@@ -25,24 +20,29 @@ bool is_matrix(const TensorDef& weight, int axis) {
 
 class ByChannel : public StoredMatrix {
  public:
-  ByChannel(const Node& node, const Tensor& weight, bool transposed) : weight_(weight) {
+  ByChannel(const Node& node, const Tensor& weight, bool transposed) : weight_(*weight.def), transposed_(transposed) {
     n = weight.shape[transposed ? 0 : 1];
     k = weight.count() / n;
     block = k;
-    row_step_ = transposed ? k : 1;
-    column_step_ = transposed ? 1 : n;
     affine_ = quantization_of(node, weight, DType::kInt8, transposed ? 0 : 1);
-    bits = weight.def->quant[0].bits <= 4 ? 4 : 8;
+    bits = weight_.quant[0].bits <= 4 ? 4 : 8;
   }
-  int value(int64_t row, int64_t column) const override {
-    return weight_.as<int8_t>()[row * row_step_ + column * column_step_];
+  void read(int64_t row, int64_t rows, int8_t* out) const override {
+    if (integers_.data() == nullptr) integers_ = stored_integers(weight_);
+    if (transposed_) return integers_.read(row * k, rows * k, out);
+    std::vector<int8_t> column(static_cast<size_t>(rows));
+    for (int64_t i = 0; i < k; ++i) {
+      integers_.read(i * n + row, rows, column.data());
+      for (int64_t r = 0; r < rows; ++r) out[r * k + i] = column[static_cast<size_t>(r)];
+    }
   }
   Affine affine(int64_t row, int64_t) const override { return affine_.of(row * affine_.inner); }
 
  private:
-  const Tensor& weight_;
-  int64_t row_step_ = 0, column_step_ = 0;
+  const TensorDef& weight_;
+  bool transposed_;
   Quantization affine_;
+  mutable StoredIntegers integers_;
 };
 
 class StoredMatMul : public Op {
@@ -68,10 +68,15 @@ class StoredMatMul : public Op {
   }
 
   void prepare(Node& node) override {
-    product_.prepare(node, g_.products * g_.m, 1, ByChannel(node, *node.in[1], g_.transpose_b));
+    Workspace workspace;
+    product_.prepare(node, workspace, g_.products * g_.m, 1, ByChannel(node, *node.in[1], g_.transpose_b));
+    workspace.reserve(node);
   }
 
-  void run(Node& node) override { product_.run(node, node.has(2) ? node.in[2]->as<float>() : nullptr, activation_); }
+  void run(Node& node) override {
+    const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
+    product_.run(node, node.in[0]->as<float>(), bias, Epilogue(activation_, node), node.out[0]->as<float>());
+  }
 
   bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
 
@@ -105,14 +110,18 @@ class StoredConv2D : public Op {
   void prepare(Node& node) override {
     const Window& w = conv_.window;
     zeros_.assign(static_cast<size_t>(w.channels), 0.f);
-    product_.prepare(node, w.batch * w.out_pixels(), w.taps(), ByChannel(node, *node.in[1], true));
+    Workspace workspace;
+    product_.prepare(node, workspace, w.batch * w.out_pixels(), w.taps(), ByChannel(node, *node.in[1], true));
+    workspace.reserve(node);
   }
 
   void run(Node& node) override {
     const float* bias = node.has(2) ? node.in[2]->as<float>() : nullptr;
-    if (conv_.pointwise()) return product_.run(node, bias, activation_);
+    const Epilogue epilogue(activation_, node);
     const float* x = node.in[0]->as<float>();
-    product_.run(node, bias, activation_, [&](int64_t row, size_t rows, const float** a) {
+    float* y = node.out[0]->as<float>();
+    if (conv_.pointwise()) return product_.run(node, x, bias, epilogue, y);
+    product_.run(node, x, bias, epilogue, y, [&](int64_t row, size_t rows, const float** a) {
       conv_.fill_pointers(x, row, rows, zeros_.data(), a);
     });
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/gemm.h"
+
 namespace lr {
 namespace {
 
@@ -23,10 +25,16 @@ bool any_offset(const StoredMatrix& matrix) {
 
 }  // namespace
 
+StoredIntegers stored_integers(const TensorDef& def) {
+  const StoredIntegers in_file(def);
+  return in_file.data() != nullptr ? in_file : StoredIntegers(def, decode_small(def));
+}
+
 // Without rows enough, weights are expanded in registers.
 bool StoredProduct::one_by_one() const { return rows_ <= kFewRows && taps_ == 1; }
 
-void StoredProduct::prepare(Node& node, int64_t rows, int64_t taps, const StoredMatrix& matrix) {
+void StoredProduct::prepare(Node& node, Workspace& workspace, int64_t rows, int64_t taps, const StoredMatrix& matrix,
+                            const std::string& layout) {
   rows_ = rows;
   taps_ = taps;
   n_ = matrix.n;
@@ -38,11 +46,13 @@ void StoredProduct::prepare(Node& node, int64_t rows, int64_t taps, const Stored
   panel_bytes_ = panel_q_bytes(static_cast<size_t>(k_), static_cast<size_t>(block_), bits_, offsets_, kernels().gemm_nr,
                                kernels().quads);
   const size_t bytes = static_cast<size_t>(panels()) * panel_bytes_;
-  weights_ = node.packed("panels of integers", bytes, [&] {
-    const DecodedInputs decoded(node, {1});
+  weights_ = node.packed(layout, bytes, [&] {
+    std::vector<int8_t> integers(static_cast<size_t>(nr * k_));
     Buffer buffer = allocate_buffer(bytes);
     auto* packed = static_cast<uint8_t*>(buffer.get());
-    for (int64_t i = 0; i < panels(); ++i) pack(matrix, i * nr, packed + static_cast<size_t>(i) * panel_bytes_);
+    for (int64_t i = 0; i < panels(); ++i) {
+      pack(matrix, i * nr, integers.data(), packed + static_cast<size_t>(i) * panel_bytes_);
+    }
     return buffer;
   });
   // Rows that are read again for each block should be read seldom, but every thread have a block, or a part of its
@@ -53,14 +63,12 @@ void StoredProduct::prepare(Node& node, int64_t rows, int64_t taps, const Stored
   block_panels_ = rows_ <= mr ? 1 : std::max<int64_t>(1, std::min(fitting, panels() / wanted));
   const int64_t parts = std::max<int64_t>(1, wanted / div_up(panels(), block_panels_));
   task_rows_ = std::max(kLeastTiles, div_up(div_up(rows_, mr), parts)) * mr;
-  workspace_.clear();
   if (one_by_one()) {
-    sums_ = workspace_.add<float>(rows_ * (blocks() + digits()));
+    sums_ = workspace.add<float>(rows_ * (blocks() + digits()));
   } else {
-    expanded_ = workspace_.add<float>(threads * block_panels_ * panel_floats());
-    pointers_ = workspace_.add<const float*>(threads * taps_ * mr);
+    expanded_ = workspace.add<float>(threads * block_panels_ * panel_floats());
+    pointers_ = workspace.add<const float*>(threads * taps_ * mr);
   }
-  workspace_.reserve(node);
 }
 
 StoredProduct::Task StoredProduct::task(int64_t number) const {
@@ -69,10 +77,11 @@ StoredProduct::Task StoredProduct::task(int64_t number) const {
   return {first, std::min(panels(), first + block_panels_), row, std::min(rows_, row + task_rows_)};
 }
 
-void StoredProduct::pack(const StoredMatrix& matrix, int64_t first, uint8_t* panel) const {
+void StoredProduct::pack(const StoredMatrix& matrix, int64_t first, int8_t* rows, uint8_t* panel) const {
   const auto nr = static_cast<int64_t>(kernels().gemm_nr), columns = std::min(nr, n_ - first);
+  matrix.read(first, columns, rows);
   const auto value = [&](int64_t j, int64_t k, int64_t end) {
-    const int q = j < columns && k < end ? matrix.value(first + j, k) - matrix.middle : 0;
+    const int q = j < columns && k < end ? rows[j * k_ + k] - matrix.middle : 0;
     if (bits_ == 4 && (q < -8 || q > 7)) fail(LR_ERROR_FORMAT, "a weight of 4 bits has the value %d", q);
     return static_cast<unsigned>(q);
   };
@@ -115,20 +124,19 @@ PanelQ StoredProduct::panel(int64_t i) const {
           offsets_};
 }
 
-void StoredProduct::run(Node& node, const float* bias, const FusedActivation& activation, Fill fill) const {
-  if (node.out[0]->count() == 0) return;
-  const Epilogue epilogue(activation, node);
-  if (one_by_one()) return run_rows(node, bias, epilogue);
-  if (fill) return run_panels(node, bias, epilogue, fill);
-  run_panels(node, bias, epilogue, [&](int64_t row, size_t rows, const float** a) {
-    const float* from = node.in[0]->as<float>() + row * k_;
-    for (size_t r = 0; r < rows; ++r, from += k_) a[r] = from;
+void StoredProduct::run(const Node& node, const float* a, const float* bias, const Epilogue& epilogue, float* c,
+                        Fill fill) const {
+  if (rows_ == 0 || n_ == 0) return;
+  if (one_by_one()) return run_rows(node, a, bias, epilogue, c);
+  if (fill) return run_panels(node, bias, epilogue, c, fill);
+  run_panels(node, bias, epilogue, c, [&](int64_t row, size_t rows, const float** pointers) {
+    const float* from = a + row * k_;
+    for (size_t r = 0; r < rows; ++r, from += k_) pointers[r] = from;
   });
 }
 
-void StoredProduct::run_rows(Node& node, const float* bias, const Epilogue& epilogue) const {
-  const float* a = node.in[0]->as<float>();
-  float* c = node.out[0]->as<float>();
+void StoredProduct::run_rows(const Node& node, const float* a, const float* bias, const Epilogue& epilogue,
+                             float* c) const {
   float* scratch = Workspace::at<float>(node, sums_);
   const int64_t nr = static_cast<int64_t>(kernels().gemm_nr), panels = this->panels();
   RowQ rows[kFewRows];
@@ -159,8 +167,8 @@ void StoredProduct::run_rows(Node& node, const float* bias, const Epilogue& epil
                  });
 }
 
-void StoredProduct::run_panels(Node& node, const float* bias, const Epilogue& epilogue, Fill fill) const {
-  float* y = node.out[0]->as<float>();
+void StoredProduct::run_panels(const Node& node, const float* bias, const Epilogue& epilogue, float* c,
+                               Fill fill) const {
   const int64_t nr = static_cast<int64_t>(kernels().gemm_nr), mr = static_cast<int64_t>(kernels().gemm_mr);
   const int64_t tasks = div_up(panels(), block_panels_) * div_up(rows_, task_rows_);
   node.pool->run(tasks, 1, [&](int64_t begin, int64_t end, int thread) {
@@ -185,7 +193,7 @@ void StoredProduct::run_panels(Node& node, const float* bias, const Epilogue& ep
         g.k = static_cast<size_t>(k_ / taps_);
         g.n = static_cast<size_t>(columns);
         g.w = expanded;
-        g.c = y + row * n_ + column;
+        g.c = c + row * n_ + column;
         g.c_stride = static_cast<size_t>(n_);
         g.lo = epilogue.low();
         g.hi = epilogue.high();
