@@ -1,6 +1,7 @@
 // Memory an operator needs beside its tensors: scratch of one run, and packed weights.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ class Workspace {
   size_t add(int64_t count) {
     return add(static_cast<size_t>(Shape{count}.count()) * sizeof(T));
   }
+  // Becomes large enough for the other, which has begun with the same parts.
+  void cover(const Workspace& other) { bytes_ = std::max(bytes_, other.bytes_); }
   void reserve(Node& node) const { node.need_scratch(bytes_); }
   template <class T>
   static T* at(const Node& node, size_t offset) {
