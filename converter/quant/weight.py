@@ -146,8 +146,8 @@ def apply(model: Model, plan: Plan, samples: Samples = (), memo: Memo | None = N
     by_data = [w.node for w in planned if w.index == 1 and chosen[w.node]["quant_strategy"] == "GPTQ"]
     new = [w.node for w in planned if w.node in by_data and memo.get(w, chosen[w.node]) is None]
     moments_of = moments(model, new, samples) if new else {}
-    for weight in planned:
-        reason = refusal(model, weight, chosen)
+    reasons = [refusal(model, weight, chosen) for weight in planned]  # all before any is changed: a node may have two
+    for weight, reason in zip(planned, reasons):
         before = None if reason else memo.get(weight, chosen[weight.node])
         if before is not None:
             before.use(weight)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-FAMILIES = ("conv", "matmul", "pool", "norm", "activation", "resize", "rnn")
+FAMILIES = ("conv", "matmul", "pool", "norm", "activation", "resize", "rnn", "stored_rnn")
 TIERS = ("scalar", "sse2") if platform.machine() in ("x86_64", "AMD64") else ("scalar",)
 
 
