@@ -208,7 +208,8 @@ def test_shapes_of_the_run(config: dict[str, Any], tmp_path: Path) -> None:
 
 
 def _large(folder: Path, bits: int) -> tuple[Path, int]:
-    """A table, two products and a 1x1 convolution of 2^22 weights each, a 3x3 one; and their bytes as float32."""
+    """A table, two products, a 1x1 convolution and a layer's states of 2^22 weights each, a 3x3 one; their bytes as
+    float32."""
     graph = Graph("main")
     ids = graph.add_input("ids", DataType.INT32, (4,))
     axis = graph.constant("axis", np.zeros(1, np.int32))
@@ -222,7 +223,10 @@ def _large(folder: Path, bits: int) -> tuple[Path, int]:
         attrs = {"kernel_size": list(shape[1:3]), "stride": [1, 1], "dilation": [1, 1], "pad_list": [shape[1] // 2] * 4,
                  "group": 1, "in_channel": shape[3], "out_channel": shape[0]}  # fmt: skip
         x = graph.add("Conv2DFusion", [x, graph.constant(name, weights[-1])], f"{name} layer", **attrs).output
-    graph.outputs = [x]
+    x = graph.add("Reshape", [x, graph.constant("steps", np.array([4, 1, 128], np.int32))], "sequence").output
+    weights += [_RANDOM.standard_normal(shape, np.float32) for shape in ((1, 4096, 128), (1, 4096, 1024))]
+    layer = [graph.constant(f"layer{i}", w) for i, w in enumerate(weights[-2:])]
+    graph.outputs = [graph.add("LSTM", [x, *layer], "recurrent", outputs=3).outputs[0]]
     model = Model([graph], "large")
     if bits < 32:
         model, _ = _quantized(graph, bit_num=bits)
@@ -256,7 +260,8 @@ def test_memory_is_that_of_the_file(tmp_path: Path) -> None:
         path, floats = _large(tmp_path, bits)
         session = _native.Session(_native.Model.from_file(str(path)), threads=1)
         packed = _profile.memory(session).packed
-        assert packed <= 1.05 * floats * bits / 32 and packed <= 1.2 * path.stat().st_size
+        # Entropy codes make the file smaller still, most where all weights share a scale, as those of the layer do.
+        assert packed <= 1.05 * floats * bits / 32 and packed <= 1.3 * path.stat().st_size
         taken = int(subprocess.run([sys.executable, "-c", _MEMORY, small, path], stdout=subprocess.PIPE, check=True,
                                    env={**os.environ, "PYTHONPATH": str(PACKAGES)}).stdout)  # fmt: skip
         # Scales, buffers that went back to the heap, and pages of the file that the system left there.

@@ -20,7 +20,7 @@ import numpy as np
 
 import converter
 import lite_runtime
-from benchmarks.quantization import memory, mobilenet, sentence_embedding, text_lines, text_recognition
+from benchmarks.quantization import lstm, memory, mobilenet, sentence_embedding, text_lines, text_recognition
 from converter.errors import UnsupportedError
 from converter.report import Report
 
@@ -212,7 +212,11 @@ def images(options: argparse.Namespace) -> str:
 
 def memories(options: argparse.Namespace) -> str:
     lines = ["| network | setting | file | peak | its own after a run |", "|---|---|--:|--:|--:|"]
-    networks = [("MiniLM", sentence_embedding.model(options.cache)), ("MobileNetV2", mobilenet.model(options.cache))]
+    networks = [
+        ("MiniLM", sentence_embedding.model(options.cache)),
+        ("MobileNetV2", mobilenet.model(options.cache)),
+        ("LSTM of 1024 units", lstm.model(options.cache)),
+    ]
     settings: list[tuple[str, Config]] = [
         ("float32", {}),
         ("WEIGHT_QUANT, 8 bits", weights(8)),
@@ -221,7 +225,7 @@ def memories(options: argparse.Namespace) -> str:
     ]
     with tempfile.TemporaryDirectory() as temporary:
         for name, source in networks:
-            for setting, config in settings:
+            for setting, config in settings[:3] if source.name.startswith("lstm") else settings:  # which has no blocks
                 target, _ = converted(source, config, Path(temporary))
                 size, taken = target.stat().st_size, memory.of(target)
                 cells = " | ".join(f"{n / 1e6:.1f}" for n in (size, taken.peak, taken.own))
