@@ -22,8 +22,8 @@ from lite_runtime.errors import LiteRuntimeError
 from lite_runtime.types import DataType
 
 # Errors of products and functions grow a little from step to step. On 64-bit ARM a row of a product is held to 1.6e-5
-# of its greatest value.
-TOLERANCE = 1e-5 if platform.machine() in ("x86_64", "AMD64") else 1e-4
+# of its greatest value, which sums of a hundred weights up to 1 multiply.
+TOLERANCE = 1e-5 if platform.machine() in ("x86_64", "AMD64") else 5e-4
 CONFIGS: list[dict[str, Any]] = [
     {"bit_num": 8},
     {"bit_num": 4},
