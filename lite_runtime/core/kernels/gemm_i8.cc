@@ -102,50 +102,46 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
 
 #elif defined(__AVX512VNNI__)
 
-constexpr size_t kStrip = 256;   // values of k made unsigned at a time
+#define LR_STRIPS 1
+using StripValue = uint8_t;      // plus 128
 constexpr size_t kAhead = 4096;  // bytes of weights that are on their way from a cache
 
-// Of every row n <= kStrip values plus 128, to whole vectors.
-template <size_t kRows>
-LR_INLINE void make_unsigned(const int8_t* const (&a)[kRows], size_t start, size_t n, uint8_t (&x)[kRows][kStrip]) {
+// n values of each row, to whole vectors.
+template <size_t kRows, size_t kLength>
+LR_INLINE void take(const int8_t* const (&from)[kRows], size_t n, uint8_t (&to)[kRows][kLength], size_t at) {
   const __m512i shift = _mm512_set1_epi8(-128);
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     LR_UNROLL
     for (size_t r = 0; r < kRows; ++r) {
-      _mm512_storeu_si512(x[r] + i, _mm512_xor_si512(shift, _mm512_loadu_si512(a[r] + start + i)));
+      _mm512_storeu_si512(to[r] + at + i, _mm512_xor_si512(shift, _mm512_loadu_si512(from[r] + i)));
     }
   }
   if (i == n) return;
   const __mmask64 rest = ~__mmask64{0} >> (64 - (n - i));
   LR_UNROLL
   for (size_t r = 0; r < kRows; ++r) {
-    _mm512_storeu_si512(x[r] + i, _mm512_xor_si512(shift, _mm512_maskz_loadu_epi8(rest, a[r] + start + i)));
+    _mm512_storeu_si512(to[r] + at + i, _mm512_xor_si512(shift, _mm512_maskz_loadu_epi8(rest, from[r] + i)));
   }
 }
 
-template <bool kNarrow, size_t kRows, size_t kVectors>
-LR_INLINE const int8_t* add_tap(Sums<kRows, kVectors>& acc, const int8_t* const (&a)[kRows], size_t k,
-                                const int8_t* w) {
-  uint8_t x[kRows][kStrip];
-  for (size_t start = 0; start < k; start += kStrip) {
-    const size_t n = k - start < kStrip ? k - start : kStrip;
-    make_unsigned(a, start, n, x);
-    for (size_t i = 0; i < n; i += 4, w += 4 * kGemmI8Columns) {
-      __m512i b[kVectors];
+template <size_t kRows, size_t kVectors, size_t kLength>
+LR_INLINE const int8_t* add_strip(Sums<kRows, kVectors>& acc, const uint8_t (&x)[kRows][kLength], size_t n,
+                                  const int8_t* w) {
+  for (size_t i = 0; i < n; i += 4, w += 4 * kGemmI8Columns) {
+    __m512i b[kVectors];
+    LR_UNROLL
+    for (size_t j = 0; j < kVectors; ++j) {
+      b[j] = _mm512_loadu_si512(w + 4 * kLanes * j);
+      _mm_prefetch(w + kAhead + 4 * kLanes * j, _MM_HINT_T0);
+    }
+    LR_UNROLL
+    for (size_t r = 0; r < kRows; ++r) {
+      const __m512i v = _mm512_set1_epi32(read_32(x[r] + i));
       LR_UNROLL
       for (size_t j = 0; j < kVectors; ++j) {
-        b[j] = _mm512_loadu_si512(w + 4 * kLanes * j);
-        _mm_prefetch(w + kAhead + 4 * kLanes * j, _MM_HINT_T0);
-      }
-      LR_UNROLL
-      for (size_t r = 0; r < kRows; ++r) {
-        const __m512i v = _mm512_set1_epi32(read_32(x[r] + i));
-        LR_UNROLL
-        for (size_t j = 0; j < kVectors; ++j) {
-          // Not the intrinsic, of whose operands GCC makes copies that do not fit the registers.
-          __asm__("vpdpbusd %2, %1, %0" : "+v"(acc[r][j].v) : "v"(v), "v"(b[j]));
-        }
+        // Not the intrinsic, of whose operands GCC makes copies that do not fit the registers.
+        __asm__("vpdpbusd %2, %1, %0" : "+v"(acc[r][j].v) : "v"(v), "v"(b[j]));
       }
     }
   }
@@ -173,27 +169,29 @@ LR_INLINE void add_pair(Sums<kRows>& acc, const PairElement* const (&x)[kRows], 
 
 #if defined(LR_WIDE_PAIRS)
 
-constexpr size_t kStrip = 64;  // values of k widened at a time
+#define LR_STRIPS 1
+using StripValue = int16_t;
 
-LR_INLINE void widen(const int8_t* from, size_t n, int16_t* to) {
-  size_t i = 0;
-  for (; i + 16 <= n; i += 16) widen_16(from + i, to + i);
-  for (; i < n; ++i) to[i] = from[i];
-  to[n] = 0;
+// n values of each row, to whole pairs.
+template <size_t kRows, size_t kLength>
+LR_INLINE void take(const int8_t* const (&from)[kRows], size_t n, int16_t (&to)[kRows][kLength], size_t at) {
+  for (size_t r = 0; r < kRows; ++r) {
+    const int8_t* x = from[r];
+    int16_t* y = to[r] + at;
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) widen_16(x + i, y + i);
+    for (; i < n; ++i) y[i] = x[i];
+    y[n] = 0;
+  }
 }
 
-template <bool kNarrow, size_t kRows>
-LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows], size_t k, const int8_t* w) {
-  int16_t wide[kRows][kStrip + 1];
-  const int16_t* x[kRows];
+template <size_t kRows, size_t kVectors, size_t kLength>
+LR_INLINE const int8_t* add_strip(Sums<kRows, kVectors>& acc, const int16_t (&x)[kRows][kLength], size_t n,
+                                  const int8_t* w) {
+  const int16_t* rows[kRows];
   LR_UNROLL
-  for (size_t r = 0; r < kRows; ++r) x[r] = wide[r];
-  for (size_t start = 0; start < k; start += kStrip) {
-    const size_t n = k - start < kStrip ? k - start : kStrip;
-    LR_UNROLL
-    for (size_t r = 0; r < kRows; ++r) widen(a[r] + start, n, wide[r]);
-    for (size_t i = 0; i < n; i += 2, w += 2 * kGemmI8Columns) add_pair<kRows>(acc, x, i, w);
-  }
+  for (size_t r = 0; r < kRows; ++r) rows[r] = x[r];
+  for (size_t i = 0; i < n; i += 2, w += 2 * kGemmI8Columns) add_pair<kRows>(acc, rows, i, w);
   return w;
 }
 
@@ -233,9 +231,49 @@ LR_INLINE const int8_t* add_tap(Sums<kRows>& acc, const int8_t* const (&a)[kRows
 #endif
 #endif
 
+#if defined(LR_STRIPS)
+
+// The values of kRows rows as they are multiplied, from one place in the taps on: all of them, where they fit.
+template <size_t kRows>
+struct Strip {
+  static constexpr size_t kMost = 1152;  // of a row
+
+  // Takes what comes next; rows after `last` are that one again.
+  template <class Gemm>
+  LR_MEMBER void fill(const Gemm& g, size_t last) {
+    fill(g.a, g.step, g.taps, g.k, last);
+  }
+  __attribute__((noinline)) void fill(const int8_t* const* pointers, size_t step, size_t taps, size_t all,
+                                      size_t last) {
+    n = 0;
+    pointers += tap * step;
+    while (tap < taps && n < kMost) {
+      const size_t left = all - k, count = left < kMost - n ? left : kMost - n;
+      const int8_t* a[kRows];
+      LR_UNROLL
+      for (size_t r = 0; r < kRows; ++r) a[r] = pointers[r < last ? r : last] + k;
+      take(a, count, x, n);
+      n += (count + kGemmI8Depth - 1) / kGemmI8Depth * kGemmI8Depth;
+      k += count;
+      if (k < all) continue;
+      k = 0;
+      ++tap;
+      pointers += step;
+    }
+  }
+
+  size_t tap = 0, k = 0;  // what comes next
+  size_t n = 0;
+  alignas(64) StripValue x[kRows][kMost + 64];  // `take` writes more than it takes
+};
+
+#endif
+
 // kRows rows, of which the last ones may be the last row of g again unless it has so many (kWhole).
-template <bool kNarrow, size_t kRows, bool kWhole, size_t kVectors = kGemmI8Vectors, class Output, class Gemm>
-LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, size_t column) {
+template <bool kNarrow, size_t kRows, bool kWhole, size_t kVectors = kGemmI8Vectors, class Output, class Gemm,
+          class Rows>
+LR_INLINE void i8_panel(const Gemm& g, const Output& output, [[maybe_unused]] Rows& rows, const int8_t* w,
+                        size_t column) {
   Sums<kRows, kVectors> acc;
   LR_UNROLL
   for (size_t j = 0; j < kVectors; ++j) {
@@ -249,10 +287,18 @@ LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, si
 #if defined(__AVX512VNNI__)
   w += kGemmI8Columns * sizeof(int32_t);
 #endif
+  const size_t last = kWhole ? kRows - 1 : g.rows - 1;
+#if defined(LR_STRIPS)
+  const bool all = rows.tap == g.taps;
+  do {
+    if (!all) rows.fill(g, last);
+    w = add_strip(acc, rows.x, rows.n, w);
+  } while (rows.tap < g.taps);
+  if (!all) rows.tap = 0;
+#else
 #if LR_BLOCKS
   to_blocks<kRows>(acc);
 #endif
-  const size_t last = kWhole ? kRows - 1 : g.rows - 1;
   const int8_t* const* pointers = g.a;
   for (size_t t = 0; t < g.taps; ++t, pointers += g.step) {
     const int8_t* a[kRows];
@@ -263,6 +309,7 @@ LR_INLINE void i8_panel(const Gemm& g, const Output& output, const int8_t* w, si
 #if LR_BLOCKS
   to_rows<kRows>(acc);
 #endif
+#endif
   output.store(acc, last, column, g.n - column);
 }
 
@@ -272,14 +319,20 @@ static void i8_rows(const Gemm& g) {
   const size_t depth = (g.k + kGemmI8Depth - 1) / kGemmI8Depth * kGemmI8Depth;
   const size_t panel = kGemmI8Columns * (g.taps * depth + (kGemmI8Shift != 0 ? sizeof(int32_t) : 0));
   const int8_t* w = g.w;
+#if defined(LR_STRIPS)
+  Strip<kRows> rows;
+  if (g.taps * depth <= rows.kMost) rows.fill(g, g.rows - 1);
+#else
+  const int rows = 0;
+#endif
   for (size_t j = 0; j < g.n; j += kGemmI8Columns, w += panel) {
 #if defined(__AVX512VNNI__)
     if (g.n - j <= kLanes) {
-      i8_panel<kNarrow, kRows, kWhole, 1>(g, output, w, j);
+      i8_panel<kNarrow, kRows, kWhole, 1>(g, output, rows, w, j);
       continue;
     }
 #endif
-    i8_panel<kNarrow, kRows, kWhole>(g, output, w, j);
+    i8_panel<kNarrow, kRows, kWhole>(g, output, rows, w, j);
   }
 }
 

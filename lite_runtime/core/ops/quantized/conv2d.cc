@@ -8,12 +8,9 @@
 namespace lr {
 namespace {
 
-// A core that computes slowly, beside what it reads, gains more from longer runs than the copy takes.
-#if defined(__aarch64__)
-constexpr bool kCopiesAreCheap = true;
-#else
-constexpr bool kCopiesAreCheap = false;
-#endif
+// Taps of fewer channels are merged (see Convolution): integers are multiplied so quickly that longer runs gain more
+// than the copy takes.
+constexpr int64_t kMergedBelow = 1024;
 
 class Conv2DInt8 : public Op {
  public:
@@ -26,7 +23,7 @@ class Conv2DInt8 : public Op {
 
   void infer(Node& node) override {
     conv_ = fit_convolution(node);
-    if (kCopiesAreCheap) conv_.merged_below = 1024;
+    conv_.merged_below = kMergedBelow;
     node.expect_dtype(0, DType::kInt8);
     const Window& w = conv_.window;
     node.set_out(0, DType::kInt8, {w.batch, w.out_h, w.out_w, conv_.out_channels});
