@@ -30,11 +30,15 @@ GemmTiles::GemmTiles(const GemmShape& shape, int threads, const GemmTile& tile)
     ahead_step_ = tile.columns * tile.weight_bytes / static_cast<size_t>(group_tiles_);
     ahead_per_row_ = columns_ / nr * shape.cost() * static_cast<int64_t>(ahead_step_) / mr_;
   }
+#if defined(__x86_64__)
+  const size_t row = static_cast<size_t>(shape.k) * tile.weight_bytes;
+  spreads_ = shape.taps == 1 && tile.weight_bytes == sizeof(float) && row > 0 && 2 * row % kSetDistance == 0;
+#endif
   grain_ = std::max<int64_t>(1, kGemmGrain / (std::min(mr_, shape.rows) * columns_ * shape.cost() + 1));
 }
 
 size_t GemmTiles::pointer_bytes(int threads) const {
-  const Shape pointers{threads, shape_.taps, mr_};
+  const Shape pointers{threads, static_cast<int64_t>(pointers_per_thread())};
   return static_cast<size_t>(pointers.count()) * sizeof(const float*);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "ops/activation.h"
 #include "ops/workspace.h"
@@ -56,6 +57,7 @@ class GemmTiles {
         if (row < shape_.rows) {
           const auto rows = static_cast<size_t>(std::min(mr_, shape_.rows - row));
           fill(batch, row, rows, a);
+          if (spreads_) spread(a, rows);
           compute(batch, row, rows, column, static_cast<size_t>(std::min(columns_, shape_.n - column)),
                   static_cast<const T* const*>(a));
         }
@@ -106,14 +108,32 @@ class GemmTiles {
     g.ahead = own + static_cast<int64_t>(g.n * sizeof(float)) * shape_.cost() + of_group * ahead_per_row_;
     g.ahead_step = ahead_step_;
   }
+  // Moves rows a multiple of 4096 bytes apart away from each other: they would push each other out of the first-level
+  // cache, whose sets are chosen by the address within so many.
+  template <class T>
+  void spread(const T** a, size_t rows) const {
+    if (rows < kMostInSet ||
+        (reinterpret_cast<uintptr_t>(a[1]) - reinterpret_cast<uintptr_t>(a[0])) % kSetDistance != 0)
+      return;
+    const auto k = static_cast<size_t>(shape_.k);
+    T* to = reinterpret_cast<T*>(const_cast<T**>(a) + mr_);
+    for (size_t r = 0; r < rows; ++r, to += k + kSpread)
+      a[r] = static_cast<const T*>(std::memcpy(to, a[r], k * sizeof(T)));
+  }
   int64_t tasks() const { return shape_.n > 0 ? shape_.batches * groups_ * column_blocks_ * group_tiles_ : 0; }
-  size_t pointers_per_thread() const { return static_cast<size_t>(shape_.taps * mr_); }
+  size_t pointers_per_thread() const {
+    const int64_t copies =
+        spreads_ ? mr_ * (shape_.k + static_cast<int64_t>(kSpread)) : 0;  // of floats, half a pointer each
+    return static_cast<size_t>(shape_.taps * mr_ + div_up(copies, 2));
+  }
+  static constexpr size_t kSetDistance = 4096, kMostInSet = 8, kSpread = 16;
 
   GemmShape shape_;
   int64_t mr_ = 1, columns_ = 1;
   int64_t column_blocks_ = 0;
   int64_t groups_ = 1, group_tiles_ = 0;  // of neighbouring rows, and tiles of rows in each
   int64_t grain_ = 1;
+  bool spreads_ = false;
   size_t ahead_step_ = 0;      // bytes of the next block's weights per step of a panel
   int64_t ahead_per_row_ = 0;  // and per row of a whole block
 };
