@@ -41,7 +41,8 @@ def ratio(engines: Mapping[str, Any], clock: str, statistic: str, other: str | N
     other = other or fastest(engines, clock, statistic)
     if other is None or OURS not in engines or other not in engines:
         return None
-    return float(engines[OURS][clock][statistic] / engines[other][clock][statistic])
+    ours, theirs = engines[OURS][clock][statistic], engines[other][clock][statistic]
+    return float(ours / theirs) if ours and theirs else None  # a clock may not have advanced
 
 
 def geometric_mean(values: Iterable[float | None]) -> float | None:
@@ -62,7 +63,7 @@ def peak_share(results: Results, variant: str, count: str) -> float | None:
     """Our multiply-adds a second of CPU time in the quickest run, as a part of a core's measured peak."""
     network = results["networks"][variant]
     ours, peak = network["threads"].get(count, {}).get(OURS), results["peak_gflops"].get(count)
-    if ours is None or not peak or not network.get("gflop"):
+    if ours is None or not ours["cpu"]["min"] or not peak or not network.get("gflop"):
         return None
     return float(network["gflop"] / (ours["cpu"]["min"] / 1e3) / (peak / int(count)))
 

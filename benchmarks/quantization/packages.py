@@ -25,6 +25,9 @@ def fetch(requirement: str, folder: Path) -> Path:
             wheel.extractall(part)
     else:
         with tarfile.open(archive) as source:
-            source.extractall(part, filter="data")
+            if hasattr(tarfile, "data_filter"):
+                source.extractall(part, filter="data")
+            else:  # Python before 3.11.4
+                source.extractall(part)
     part.rename(target)
     return target
