@@ -52,12 +52,18 @@ def _drop_default_dilations(nodes: Iterable[object]) -> None:
 
 
 def calibration_inputs(name: str, folder: Path) -> Iterator[dict[str, np.ndarray]]:
-    """The network's example and further standard normal inputs."""
+    """The network's example and further standard normal inputs; of integers, the example's in another order."""
     example = {key: value for key, value in np.load(example_file(folder, name)).items() if key != "y"}
     yield example
     for seed in range(CALIBRATION_RUNS - 1):
         random = np.random.default_rng(seed)
-        yield {key: random.standard_normal(value.shape).astype(value.dtype) for key, value in example.items()}
+        yield {key: _other(value, random) for key, value in example.items()}
+
+
+def _other(example: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    if example.dtype.kind == "i":
+        return random.permuted(example)
+    return random.standard_normal(example.shape).astype(example.dtype)
 
 
 def _quantize(variant: str, folder: Path) -> None:
