@@ -21,8 +21,9 @@ pytestmark = [pytest.mark.android, pytest.mark.download]
 # What the libraries ask of the system, from libc.map.txt and its neighbours for libm and libdl in the sources of
 # Android 7.0: every name is in the oldest Android that is supported.
 _BIONIC = frozenset((DATA / "android_7_symbols.txt").read_text(encoding="utf-8").split())
-# musl's names for the same, and what libc++ asks of musl only.
+# musl's names for the same, and what libc++, or the compiler, asks of musl only.
 _MUSL = {
+    "bcmp": "memcmp",
     "__errno_location": "__errno",
     "__clock_gettime64": "clock_gettime",
     "__fstat_time64": "fstat",
