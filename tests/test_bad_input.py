@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runtime_models import sum_model
 from support import CORPUS, DATA, ROOT
 from test_cli import MODEL, failure, flags
-from test_runtime_api import sum_model
 
 import converter
 import lite_runtime

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from java import APP, LIBRARY, STUBS, build_glue, compile_java, jar, output_of, run_junit, sources
 from PIL import Image
+from runtime_models import sum_model
 from small_models import given_back
 from support import DATA, ROOT
-from test_runtime_api import sum_model
 
 import converter
 import lite_runtime

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from java import LIBRARY, STUBS, build_glue, compile_java, jar, output_of, run_junit, sources
+from runtime_models import sum_model
 from small_models import given_back
 from support import DATA, ROOT, channels_last, recorded
-from test_runtime_api import sum_model
 
 import lite_runtime
 from converter import exporter
