@@ -224,7 +224,8 @@ def _large(folder: Path, bits: int) -> tuple[Path, int]:
                  "group": 1, "in_channel": shape[3], "out_channel": shape[0]}  # fmt: skip
         x = graph.add("Conv2DFusion", [x, graph.constant(name, weights[-1])], f"{name} layer", **attrs).output
     x = graph.add("Reshape", [x, graph.constant("steps", np.array([4, 1, 128], np.int32))], "sequence").output
-    weights += [_RANDOM.standard_normal(shape, np.float32) for shape in ((1, 4096, 128), (1, 4096, 1024))]
+    # Evenly spread, as all of them share a scale: entropy codes would make the file of others smaller still.
+    weights += [_RANDOM.uniform(-1, 1, shape).astype(np.float32) for shape in ((1, 4096, 128), (1, 4096, 1024))]
     layer = [graph.constant(f"layer{i}", w) for i, w in enumerate(weights[-2:])]
     graph.outputs = [graph.add("LSTM", [x, *layer], "recurrent", outputs=3).outputs[0]]
     model = Model([graph], "large")
@@ -260,8 +261,7 @@ def test_memory_is_that_of_the_file(tmp_path: Path) -> None:
         path, floats = _large(tmp_path, bits)
         session = _native.Session(_native.Model.from_file(str(path)), threads=1)
         packed = _profile.memory(session).packed
-        # Entropy codes make the file smaller still, most where all weights share a scale, as those of the layer do.
-        assert packed <= 1.05 * floats * bits / 32 and packed <= 1.3 * path.stat().st_size
+        assert packed <= 1.05 * floats * bits / 32 and packed <= 1.2 * path.stat().st_size
         taken = int(subprocess.run([sys.executable, "-c", _MEMORY, small, path], stdout=subprocess.PIPE, check=True,
                                    env={**os.environ, "PYTHONPATH": str(PACKAGES)}).stdout)  # fmt: skip
         # Scales, buffers that went back to the heap, and pages of the file that the system left there.
