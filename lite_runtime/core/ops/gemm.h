@@ -121,10 +121,10 @@ class GemmTiles {
       a[r] = static_cast<const T*>(std::memcpy(to, a[r], k * sizeof(T)));
   }
   int64_t tasks() const { return shape_.n > 0 ? shape_.batches * groups_ * column_blocks_ * group_tiles_ : 0; }
+  // With places for copies of rows of floats, half a pointer each, behind them.
   size_t pointers_per_thread() const {
-    const int64_t copies =
-        spreads_ ? mr_ * (shape_.k + static_cast<int64_t>(kSpread)) : 0;  // of floats, half a pointer each
-    return static_cast<size_t>(shape_.taps * mr_ + div_up(copies, 2));
+    const int64_t copied = spreads_ ? shape_.k + static_cast<int64_t>(kSpread) : 0;
+    return static_cast<size_t>(shape_.taps * mr_ + div_up(mr_ * copied, 2));
   }
   static constexpr size_t kSetDistance = 4096, kMostInSet = 8, kSpread = 16;
 
