@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from support import assert_close, channels_last, run_ms
 
 from converter.api import convert
+from lite_runtime import _native, _profile
 
 RNG = np.random.default_rng(7)
 
@@ -82,6 +83,23 @@ def check(folder: Path, x: np.ndarray, name: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_bands_change_nothing(tmp_path: Path, case: str) -> None:
     check(tmp_path, build(tmp_path / "net.onnx", case), case)
+
+
+def test_what_lies_between_is_never_whole(tmp_path: Path) -> None:
+    """... but for those who want to see it."""
+    x = build(tmp_path / "net.onnx", "inverted residual")
+    convert(tmp_path / "net.onnx", tmp_path / "net.ms")
+    model = onnx.load(tmp_path / "net.onnx")
+    model.graph.output.extend([helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("r1", "r2")])
+    witness = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    y, *between = (value.transpose(0, 2, 3, 1) for value in witness.run(["y", "r1", "r2"], {"x": x}))
+    session = _native.Session(_native.Model.from_file(tmp_path / "net.ms"), 2)
+    assert _profile.memory(session).arena < between[0].nbytes
+    session.set_input(0, channels_last([x])[0])
+    seen: list[np.ndarray] = []
+    session.run_observed(lambda index, name, op, outputs, seconds: seen.append(outputs[0]))
+    for value in (*between, y):
+        assert any(np.allclose(value, other, 0, 1e-5) for other in seen if other.shape == value.shape)
 
 
 def test_a_convolution_that_copies_its_input_waits_for_all_of_it(tmp_path: Path) -> None:

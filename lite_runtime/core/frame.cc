@@ -81,7 +81,15 @@ std::shared_ptr<const Closure> Frame::run(const Observers& observers) {
     slot.closure.reset();
     slot.tensor.data = nullptr;
   }
+  std::vector<Buffer> whole;  // what lies between the steps of a chain, for observers that see each step
   for (Step& step : steps_) {
+    if (timed && step.chain != nullptr) {
+      for (size_t i = 0; i < step.chain->last(); ++i) {
+        Tensor& between = *step.chain->steps[i]->node.out[0];
+        whole.push_back(session_.buffers.get(between.bytes()));
+        between.data = whole.back().get();
+      }
+    }
     const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     if (kHasCalls && ends_in_tail_call_ && &step == &steps_.back()) return closure_of(step, 0);
     if (kHasCalls && step.kind != Kind::kOperator) {
@@ -90,7 +98,7 @@ std::shared_ptr<const Closure> Frame::run(const Observers& observers) {
       guarded(step, [&] { infer_and_run(step); });
     } else if (timed || step.first == step.last) {
       if (!step.done) guarded(step, [&] { run_operator(step); });
-    } else if (!step.chain.empty()) {
+    } else if (step.chain != nullptr) {
       guarded(step, [&] { run_chain(step); });
     }
     if (timed) tell(observers, step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

@@ -87,6 +87,32 @@ class Frame {
     std::shared_ptr<const Closure> closure;
   };
 
+  // Steps that are run together, band of rows by band of rows (chain.cc).
+  struct Step;
+  struct Chain {
+    // A thread's own: the steps' nodes over its buffers.
+    struct Thread {
+      std::vector<Node> nodes;
+      std::vector<Tensor> between;  // the results but the last
+      std::vector<char*> buffers;   // for their rows
+    };
+    std::vector<Step*> steps;
+    int64_t band = 1;           // rows of the last result
+    std::vector<int64_t> rows;  // that the buffer of each result but the last holds
+    std::vector<Thread> threads;
+
+    size_t last() const { return steps.size() - 1; }
+    ByRows& op(size_t i) const;
+    size_t row_bytes(size_t i) const;  // of a result
+    size_t buffer_bytes(size_t i) const;
+    size_t thread_bytes() const;
+    void choose_band();
+    void place(char* memory);
+    template <class Compute>
+    void walk(int64_t part, const Compute& compute) const;
+    void run(int64_t part, Thread& thread) const;
+  };
+
   struct Step {
     Kind kind = Kind::kOperator;
     uint32_t node_index = 0;
@@ -96,12 +122,13 @@ class Frame {
     std::vector<uint32_t> release;  // slots whose run-time storage is last read here
     bool at_run_time = false;       // shapes are inferred while running
     bool done = false;              // computed at plan time, a view, or absorbed: nothing to run
-    Step* absorbed = nullptr;       // the later step whose work this one does as well
-    double seconds = 0;             // in the present run, of the step that absorbed this one
+    // The later step whose work this one does as well; of a multiplication the one that does its work.
+    Step* absorbed = nullptr;
+    double seconds = 0;  // in the present run, of the step that absorbed this one
     int scratch_block = -1;
-    // A chain: steps that are run together, band of rows by band of rows (chain.cc). The first one knows them.
     size_t first = 0, last = 0;       // the chain's steps, or this one alone
-    std::vector<Step*> chain;         // of which this is the first
+    std::unique_ptr<Chain> chain;     // of which this is the first
+    int chain_block = -1;             // of its threads' buffers
     std::vector<Shape> prepared_for;  // shapes seen by the last prepare (run-time steps)
 
     ByRows* by_rows() const { return op->row_work(node).by_rows; }
@@ -119,6 +146,7 @@ class Frame {
   bool can_compute_now(const Step& step, bool infer_only) const;
   void compute_now(Step& step);
   void absorb_elementwise();
+  void absorb_scales();
   bool try_absorb(size_t into, size_t later, uint32_t through, const Elementwise& what);
   void find_releases();
   void prepare(Step& step);
@@ -127,9 +155,6 @@ class Frame {
   bool can_chain(const Step& step) const;
   size_t next_in_chain(size_t s, const std::vector<size_t>& reads) const;
   void run_chain(Step& head);
-  struct ChainRows;
-  static ChainRows chain_part(const std::vector<Step*>& steps, int64_t part, int64_t parts);
-  static void run_bands(const std::vector<Step*>& steps, const ChainRows& rows);
   std::vector<size_t> count_reads() const;
   void prepare_and_lay_out();
   void tell(const Observers& observers, Step& step, double seconds);

@@ -63,6 +63,8 @@ struct Node {
   std::vector<Tensor*> in, out;
   // Added to output 0 element by element; set by the planner for operators that absorbed an addition.
   const Tensor* addend = nullptr;
+  // A factor per channel for input 0; set by the planner for operators that scale it while they read it.
+  const Tensor* scale = nullptr;
   bool running = false;     // inputs hold their values now, whether known at plan time or not
   bool infer_only = false;  // the plan is made for its shapes, nothing will run
   void* scratch = nullptr;  // valid in run; size as set by need_scratch
@@ -148,11 +150,14 @@ struct OpTraits {
   bool from_shapes = false;
   // Same inputs, same outputs: may run at plan time when all inputs are known. Not so for random ones.
   bool is_pure = true;
+  // The operator can do a multiplication of input 0 by a factor per channel, the last dimension (Node::scale).
+  bool scales = false;
 
   static constexpr OpTraits view() { return {true, -1, false, true}; }
   static constexpr OpTraits overwriting(int input) { return {false, input, false, true}; }
   static constexpr OpTraits of_shapes() { return {false, -1, true, true}; }
   static constexpr OpTraits impure() { return {false, -1, false, false}; }
+  static constexpr OpTraits scaling(bool scales) { return {false, -1, false, true, scales}; }
 };
 
 // How a node's rows are computed.

@@ -77,6 +77,7 @@ void Frame::plan(const std::vector<DType>& dtypes, const std::vector<Shape>& sha
   for (Step& step : steps_) infer(step, infer_only);
   if (infer_only) return;
   absorb_elementwise();
+  if (has_op(schema::PrimitiveType_MulFusion)) absorb_scales();
   find_releases();
   prepare_and_lay_out();
   planned_ = true;
@@ -212,6 +213,38 @@ bool Frame::try_absorb(size_t into, size_t later, uint32_t through, const Elemen
   return true;
 }
 
+// Lets operators multiply their input by a factor per channel while they read it, as after a squeeze-and-excite.
+void Frame::absorb_scales() {
+  const std::vector<size_t> reads = count_reads();
+  for (size_t s = 0; s < steps_.size(); ++s) {
+    Step& product = steps_[s];
+    if (product.node.def->primitive != schema::PrimitiveType_MulFusion || product.at_run_time || product.done ||
+        product.absorbed != nullptr || reads[product.out[0]] != 1 ||
+        product.node.attr<schema::MulFusion>()->activation_type() != schema::ActivationType_NO_ACTIVATION) {
+      continue;
+    }
+    const auto reads_it = [&](const Step& step) { return !step.in.empty() && step.in[0] == product.out[0]; };
+    const auto reader = std::find_if(steps_.begin() + static_cast<int64_t>(s), steps_.end(), reads_it);
+    if (reader == steps_.end() || reader->at_run_time || reader->done || !reader->op->traits().scales) continue;
+    for (size_t k = 0; k < 2; ++k) {
+      const uint32_t input = product.in[k], factors = product.in[1 - k];
+      const Tensor &x = slots_[input].tensor, &f = slots_[factors].tensor, &y = *product.node.out[0];
+      const bool plain = x.dtype == DType::kFloat32 && f.dtype == DType::kFloat32 && !x.known && !f.known;
+      if (!plain || x.shape != y.shape || f.shape.rank() == 0 || f.shape.back() != y.shape.back() ||
+          f.count() != f.shape.back()) {
+        continue;
+      }
+      reader->in[0] = input;
+      reader->node.in[0] = &slots_[input].tensor;
+      reader->in.push_back(factors);
+      reader->node.scale = &slots_[factors].tensor;
+      product.absorbed = &*reader;
+      product.done = true;
+      break;
+    }
+  }
+}
+
 void Frame::find_releases() {
   std::vector<bool> needed(slots_.size());
   for (uint32_t i : graph_->outputs) needed[local(i)] = true;
@@ -320,7 +353,7 @@ void Frame::prepare_and_lay_out() {
         if (block < 0) block = arena.add(slots_[whole].tensor.bytes(), step.first, arena.last_use[whole]);
         arena.block_of[out] = block;
       }
-      if (arena.block_of[out] >= 0) continue;
+      if (arena.block_of[out] >= 0 || s != step.last) continue;
       const size_t last = arena.last_use[out];
       const size_t bytes = slots_[out].tensor.bytes();
       const bool is_view = step.op->traits().is_view;
@@ -340,6 +373,9 @@ void Frame::prepare_and_lay_out() {
       arena.block_of[out] = block >= 0 ? block : arena.add(bytes, step.first, last);
     }
     step.done = step.done || step.writes_nothing();
+    if (step.chain != nullptr) {
+      step.chain_block = arena.add(step.chain->threads.size() * step.chain->thread_bytes(), s, step.last);
+    }
     if (step.node.scratch_bytes > 0) step.scratch_block = arena.add(step.node.scratch_bytes, step.first, step.last);
   }
 
@@ -361,6 +397,9 @@ void Frame::prepare_and_lay_out() {
   for (Step& step : steps_) {
     if (step.scratch_block >= 0) step.node.scratch = at(step.scratch_block);
     step.node.running = true;
+  }
+  for (Step& step : steps_) {
+    if (step.chain_block >= 0) step.chain->place(at(step.chain_block));
   }
 }
 

@@ -11,11 +11,23 @@ namespace lr {
 
 namespace {
 
+// Few rows are convolved pixel by pixel with their channels shared out among the threads (GemmTiles), which then go on
+// with those they have written. 0: not so.
+int64_t depthwise_slice(const Window& window, int threads) {
+  const auto lanes = static_cast<int64_t>(kernels().lanes);
+  if (GemmTiles::shares_rows(window.batch * window.in_pixels(), threads)) return 0;
+  const int64_t slice = round_up(div_up(window.channels, threads), 4 * lanes), rest = window.channels % slice;
+  return rest == 0 || rest >= lanes ? slice : 0;  // the kernel overlaps groups of channels
+}
+
 class Conv2D : public Op, public ByRows {
  public:
   void infer(Node& node) override;
   void prepare(Node& node) override;
   void run(Node& node) override;
+  OpTraits traits() const override {
+    return OpTraits::scaling(conv_.pointwise() && conv_.group == 1 && GemmTiles::pays_to_scale(conv_.gemm()));
+  }
   bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
   RowWork row_work(const Node& node) override {
     const bool is_whole = use_winograd_ || !weights_.ready() || conv_.window.batch != 1;
@@ -93,6 +105,7 @@ void Conv2D::run_rows(Node& node, int64_t begin, int64_t end) {
 
 void Conv2D::prepare_gemm(Node& node) {
   gemm_ = conv_.gemm();
+  gemm_.scaled = node.scale != nullptr;
   if (conv_.merges_taps()) {
     padded_ = workspace_.add<float>(conv_.padded_count());
   }
@@ -150,7 +163,7 @@ void Conv2D::run_gemm(Node& node, int64_t begin, int64_t end) const {
 
 void Conv2D::prepare_depthwise(Node& node) {
   const int threads = node.pool->threads();
-  rows_ = RowWalk(conv_.window, threads);
+  rows_ = RowWalk(conv_.window, threads, depthwise_slice(conv_.window, threads));
   pointers_ = workspace_.add<const float*>(rows_.pointer_count(threads));
   const size_t bytes =
       packed_depthwise_f32_bytes(static_cast<size_t>(conv_.window.taps()), static_cast<size_t>(conv_.window.channels));
@@ -171,15 +184,15 @@ void Conv2D::run_depthwise(Node& node, int64_t begin, int64_t end) const {
   const Epilogue epilogue(activation_, node);
   const int64_t stride = node.out[0]->stride();
   rows_.run(node, begin, end, node.in[0]->as<float>(), zeros, Workspace::at<const float*>(node, pointers_),
-            [&](const float* const* taps, int64_t pixel, int64_t pixels) {
+            [&](const float* const* taps, int64_t pixel, int64_t pixels, int64_t channel, int64_t channels) {
               DepthwiseF32 d;
               d.x = taps;
               d.step = rows_.step();
               d.taps = static_cast<size_t>(conv_.window.taps());
-              d.channels = static_cast<size_t>(conv_.window.channels);
+              d.channels = static_cast<size_t>(channels);
               d.count = static_cast<size_t>(pixels);
-              d.packed = weights;
-              d.y = y + pixel * stride;
+              d.packed = weights + channel * (1 + conv_.window.taps());
+              d.y = y + pixel * stride + channel;
               d.y_stride = static_cast<size_t>(stride);
               d.lo = epilogue.low();
               d.hi = epilogue.high();

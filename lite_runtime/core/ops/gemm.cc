@@ -5,9 +5,11 @@ namespace lr {
 namespace {
 // Weights of one block of columns; leaves room in a 512 KB second-level cache for the rows streaming by.
 constexpr int64_t kBlockBytes = 256 * 1024;
-constexpr int64_t kTasksPerThread = 4;
+// Where a thread has no rows of its own.
+constexpr int64_t kTasksPerThread = 12;
 // A thread's rows of its own are at least so many tiles.
 constexpr int64_t kGroupTiles = 3;
+constexpr int64_t kScaledRows = 512;
 }  // namespace
 
 GemmTiles::GemmTiles(const GemmShape& shape, int threads, const GemmTile& tile)
@@ -20,11 +22,11 @@ GemmTiles::GemmTiles(const GemmShape& shape, int threads, const GemmTile& tile)
     const int64_t bytes = static_cast<int64_t>(tile.weight_bytes) * panels * nr * shape.cost();
     blocks = div_up(bytes, kBlockBytes);
   }
+  if (shape.batches == 1 && shares_rows(shape.rows, threads, tile)) groups_ = threads;
   const int64_t products = shape.batches * row_tiles;
-  if (threads > 1 && products > 0) blocks = std::max(blocks, div_up(kTasksPerThread * threads, products));
+  if (threads > groups_ && products > 0) blocks = std::max(blocks, div_up(kTasksPerThread * threads, products));
   columns_ = div_up(panels, std::min(blocks, panels)) * nr;
   column_blocks_ = div_up(panels * nr, columns_);
-  if (shape.batches == 1 && row_tiles >= kGroupTiles * threads) groups_ = threads;
   group_tiles_ = div_up(row_tiles, groups_);
   if (row_tiles > 0) {
     ahead_step_ = tile.columns * tile.weight_bytes / static_cast<size_t>(group_tiles_);
@@ -35,6 +37,14 @@ GemmTiles::GemmTiles(const GemmShape& shape, int threads, const GemmTile& tile)
   spreads_ = shape.taps == 1 && tile.weight_bytes == sizeof(float) && row > 0 && 2 * row % kSetDistance == 0;
 #endif
   grain_ = std::max<int64_t>(1, kGemmGrain / (std::min(mr_, shape.rows) * columns_ * shape.cost() + 1));
+}
+
+bool GemmTiles::shares_rows(int64_t rows, int threads, const GemmTile& tile) {
+  return div_up(rows, static_cast<int64_t>(tile.rows)) >= kGroupTiles * threads;
+}
+
+bool GemmTiles::pays_to_scale(const GemmShape& shape) {
+  return shape.rows >= kScaledRows && shape.n * shape.cost() * static_cast<int64_t>(sizeof(float)) <= kBlockBytes;
 }
 
 size_t GemmTiles::pointer_bytes(int threads) const {

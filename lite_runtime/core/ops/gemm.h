@@ -12,6 +12,7 @@ namespace lr {
 // `batches` products of rows x (taps * k) by (taps * k) x n.
 struct GemmShape {
   int64_t batches = 1, rows = 0, taps = 1, k = 0, n = 0;
+  bool scaled = false;                                             // rows are multiplied by a factor for each k first
   int64_t cost() const { return std::max<int64_t>(1, taps * k); }  // multiply-adds per result
   int64_t packed_floats() const {                                  // of one product's weights
     return static_cast<int64_t>(
@@ -37,6 +38,12 @@ class GemmTiles {
  public:
   GemmTiles() = default;
   GemmTiles(const GemmShape& shape, int threads, const GemmTile& tile = f32_tile());
+
+  // Whether each thread begins with rows of its own.
+  static bool shares_rows(int64_t rows, int threads, const GemmTile& tile = f32_tile());
+
+  // Whether scaling rows as they are read is better than a pass of its own: there are many, read just once.
+  static bool pays_to_scale(const GemmShape& shape);
 
   // Bytes of all threads' pointer arrays.
   size_t pointer_bytes(int threads) const;
@@ -78,7 +85,11 @@ class GemmTiles {
   template <class Operands, class Fill>
   void run(const Node& node, const Epilogue& epilogue, size_t c_stride, const float** pointers,
            const Operands& operands, const Fill& fill) const {
-    each(node, pointers, fill,
+    const auto fill_scaled = [&](int64_t batch, int64_t row, size_t rows, const float** a) {
+      fill(batch, row, rows, a);
+      if (kScales && shape_.scaled) scale(a, rows, node.scale->as<float>());
+    };
+    each(node, pointers, fill_scaled,
          [&](int64_t batch, int64_t row, size_t rows, int64_t column, size_t columns, const float* const* a) {
            const auto [w, c] = operands(batch);
            GemmF32 g;
@@ -116,16 +127,28 @@ class GemmTiles {
         (reinterpret_cast<uintptr_t>(a[1]) - reinterpret_cast<uintptr_t>(a[0])) % kSetDistance != 0)
       return;
     const auto k = static_cast<size_t>(shape_.k);
+    replace(a, rows, [=](const T* row, T* to) { std::memcpy(to, row, k * sizeof(T)); });
+  }
+  void scale(const float** a, size_t rows, const float* factors) const {
+    const auto k = static_cast<size_t>(shape_.k);
+    replace(a, rows, [=](const float* row, float* to) { kernels().binary.mul.vv(row, factors, to, k); });
+  }
+  // Calls copy(row, to) for all rows, and has the copies read instead.
+  template <class T, class Copy>
+  void replace(const T** a, size_t rows, const Copy& copy) const {
     T* to = reinterpret_cast<T*>(const_cast<T**>(a) + mr_);
-    for (size_t r = 0; r < rows; ++r, to += k + kSpread)
-      a[r] = static_cast<const T*>(std::memcpy(to, a[r], k * sizeof(T)));
+    for (size_t r = 0; r < rows; ++r, to += shape_.k + static_cast<int64_t>(kSpread)) {
+      copy(a[r], to);
+      a[r] = to;
+    }
   }
   int64_t tasks() const { return shape_.n > 0 ? shape_.batches * groups_ * column_blocks_ * group_tiles_ : 0; }
   // With places for copies of rows of floats, half a pointer each, behind them.
   size_t pointers_per_thread() const {
-    const int64_t copied = spreads_ ? shape_.k + static_cast<int64_t>(kSpread) : 0;
+    const int64_t copied = spreads_ || (kScales && shape_.scaled) ? shape_.k + static_cast<int64_t>(kSpread) : 0;
     return static_cast<size_t>(shape_.taps * mr_ + div_up(mr_ * copied, 2));
   }
+  static constexpr bool kScales = has_op(schema::PrimitiveType_MulFusion);
   static constexpr size_t kSetDistance = 4096, kMostInSet = 8, kSpread = 16;
 
   GemmShape shape_;

@@ -107,7 +107,8 @@ std::vector<float> average_scales(const Node& node, const Window& window) {
   return scales;
 }
 
-RowWalk::RowWalk(const Window& window, int threads) : w_(window) {
+RowWalk::RowWalk(const Window& window, int threads, int64_t slice)
+    : w_(window), slice_(slice > 0 ? slice : std::max<int64_t>(1, window.channels)) {
   constexpr int64_t kLeastPixels = 8, kLeastWork = 1 << 14;  // of a piece; values read that are worth a thread
   const int64_t rows = w_.batch * w_.out_h;
   const int64_t wanted = threads > 1 && rows > 0 ? div_up(int64_t{4} * threads, rows) : 1;

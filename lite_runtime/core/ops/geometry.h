@@ -83,15 +83,18 @@ std::vector<float> average_scales(const Node& node, const Window& window);
 class RowWalk {
  public:
   RowWalk() = default;
-  RowWalk(const Window& window, int threads);
+  // `slice`: channels that a thread does by itself of all pixels, where that is better than some rows of all channels;
+  // 0: it is not.
+  RowWalk(const Window& window, int threads, int64_t slice = 0);
 
   // Pointers all threads need together.
   int64_t pointer_count(int threads) const { return Shape{threads, count(piece_)}.count(); }
   // Distance of consecutive pixels' first pointers.
   size_t step() const { return static_cast<size_t>(shared() ? w_.stride.w * w_.kernel.h : w_.taps()); }
 
-  // Calls body(taps, pixel, pixels): pointers for the output pixels [pixel, pixel + pixels), all of one row
-  // and counted from the first image's start. Taps in the padding point to `outside`.
+  // Calls body(taps, pixel, pixels, channel, channels): pointers for the output pixels [pixel, pixel + pixels), all of
+  // one row and counted from the first image's start, to the first of so many channels. Taps in the padding point to
+  // `outside`.
   template <class T, class Body>
   void run(const Node& node, const T* x, const T* outside, const T** pointers, const Body& body) const {
     run(node, 0, w_.batch * w_.out_h, x, outside, pointers, body);
@@ -100,14 +103,24 @@ class RowWalk {
   template <class T, class Body>
   void run(const Node& node, int64_t first, int64_t last, const T* x, const T* outside, const T** pointers,
            const Body& body) const {
-    node.pool->run((last - first) * per_row_, grain_, [&](int64_t begin, int64_t end, int thread) {
+    const auto walk = [&](int64_t begin, int64_t end, int thread, int64_t channel, int64_t channels) {
       const T** taps = pointers + thread * count(piece_);
-      for (int64_t i = begin + first * per_row_; i < end + first * per_row_; ++i) {
+      for (int64_t i = begin; i < end; ++i) {
         const int64_t row = i / per_row_, ox = i % per_row_ * piece_;
         const int64_t pixels = std::min(piece_, w_.out_w - ox);
-        fill(x + row / w_.out_h * w_.in_pixels() * w_.channels, row % w_.out_h, ox, pixels, outside, taps);
-        body(static_cast<const T* const*>(taps), row * w_.out_w + ox, pixels);
+        fill(x + row / w_.out_h * w_.in_pixels() * w_.channels + channel, row % w_.out_h, ox, pixels, outside, taps);
+        body(static_cast<const T* const*>(taps), row * w_.out_w + ox, pixels, channel, channels);
       }
+    };
+    const int64_t from = first * per_row_, to = last * per_row_, slices = div_up(w_.channels, slice_);
+    if (slices == 1) {
+      return node.pool->run(to - from, grain_, [&](int64_t begin, int64_t end, int thread) {
+        walk(from + begin, from + end, thread, 0, w_.channels);
+      });
+    }
+    node.pool->run(slices, 1, [&](int64_t begin, int64_t end, int thread) {
+      const int64_t channel = begin * slice_;
+      walk(from, to, thread, channel, std::min(end * slice_, w_.channels) - channel);
     });
   }
 
@@ -120,7 +133,7 @@ class RowWalk {
   void fill_columns(const T* image, int64_t oy, int64_t ix, int64_t columns, const T* outside,
                     const T** pointers) const;
   Window w_;
-  int64_t piece_ = 0, per_row_ = 0, grain_ = 1;
+  int64_t piece_ = 0, per_row_ = 0, grain_ = 1, slice_ = 1;
 };
 
 }  // namespace lr

@@ -29,8 +29,9 @@ class Pool : public Op {
     rows_ = RowWalk(window_, threads);
     Workspace workspace;
     if (covers_all()) {
-      parts_ =
-          std::clamp<int64_t>(window_.taps() * window_.channels / kPartValues, 1, std::min(kMostParts, window_.in_h));
+      const int64_t parts =
+          std::min(window_.taps() * window_.channels / kPartValues, std::min(kMostParts, window_.in_h));
+      for (parts_ = 1; 2 * parts_ <= parts;) parts_ *= 2;  // as many for each of two or four threads
       pointers_ = workspace.add<const float*>(std::max(threads * div_up(window_.taps(), parts_), parts_));
       partial_ = workspace.add<float>(window_.batch * parts_ * window_.channels);
     } else {
@@ -47,7 +48,7 @@ class Pool : public Op {
     const Epilogue epilogue(activation_, node);
     if (covers_all()) return run_all(node, epilogue);
     rows_.run(node, node.in[0]->as<float>(), outside_.data(), Workspace::at<const float*>(node, pointers_),
-              [&](const float* const* taps, int64_t pixel, int64_t pixels) {
+              [&](const float* const* taps, int64_t pixel, int64_t pixels, int64_t, int64_t) {
                 PoolF32 p;
                 p.x = taps;
                 p.step = rows_.step();

@@ -105,7 +105,7 @@ void HalfConv2D::run_depthwise(Node& node) const {
   const half* weights = weights_.get(node, [](half*) {});
   const HalfEpilogue epilogue(activation_, node);
   rows_.run(node, input(node), zeros_.data(), Workspace::at<const half*>(node, pointers_),
-            [&](const half* const* taps, int64_t pixel, int64_t pixels) {
+            [&](const half* const* taps, int64_t pixel, int64_t pixels, int64_t, int64_t) {
               Depthwise<half> d;
               d.x = taps;
               d.step = rows_.step();

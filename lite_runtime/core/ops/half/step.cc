@@ -94,6 +94,7 @@ OpTraits HalfStep::traits() const {
   if (way_ != Way::kAsItIs) {
     traits.is_view = false;
     traits.overwrites = -1;
+    traits.scales = false;
   }
   return traits;
 }

@@ -153,7 +153,7 @@ class Conv2DInt8 : public Op {
     const int8_t* weights = weights_.get(node, [&](int8_t* packed) { pack_depthwise(node, packed); });
     const int64_t stride = node.out[0]->stride();
     rows_.run(node, node.in[0]->as<int8_t>(), outside_.data(), Workspace::at<const int8_t*>(node, pointers_),
-              [&](const int8_t* const* taps, int64_t pixel, int64_t pixels) {
+              [&](const int8_t* const* taps, int64_t pixel, int64_t pixels, int64_t, int64_t) {
                 DepthwiseI8 d;
                 d.packed = weights;
                 d.bias = constants_.bias.data();

@@ -52,7 +52,7 @@ class PoolInt8 : public Op {
     int8_t* y = node.out[0]->as<int8_t>();
     if (node.out[0]->count() == 0) return;
     rows_.run(node, node.in[0]->as<int8_t>(), outside_.data(), Workspace::at<const int8_t*>(node, pointers_),
-              [&](const int8_t* const* taps, int64_t pixel, int64_t pixels) {
+              [&](const int8_t* const* taps, int64_t pixel, int64_t pixels, int64_t, int64_t) {
                 const float* scales = kIsMax ? nullptr : scale_.data() + pixel % window_.out_pixels();
                 for (int64_t p = 0; p < pixels; ++p) {
                   const int8_t* const* x = taps + static_cast<size_t>(p) * rows_.step();
