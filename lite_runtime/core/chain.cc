@@ -3,7 +3,6 @@
 // are the same as without. Of several threads each computes its part of the last result's rows, and of the rows before
 // whatever those need, at the parts' borders twice.
 #include <algorithm>
-#include <array>
 
 #include "frame.h"
 #include "session.h"
@@ -17,18 +16,7 @@ constexpr size_t kLargeBytes = 384 * 1024;
 constexpr size_t kBandBytes = 320 * 1024;
 // What an operator reads again for every band, its weights, has to be small beside the band.
 constexpr size_t kAgainBytes = 64 * 1024;
-constexpr size_t kMostSteps = 3;
 }  // namespace
-
-ByRows& Frame::Chain::op(size_t i) const { return *steps[i]->by_rows(); }
-
-size_t Frame::Chain::row_bytes(size_t i) const {
-  return steps[i]->node.out[0]->bytes() / static_cast<size_t>(op(i).row_count());
-}
-
-size_t Frame::Chain::buffer_bytes(size_t i) const {
-  return static_cast<size_t>(round_up(rows[i] * static_cast<int64_t>(row_bytes(i)), 64));
-}
 
 bool Frame::can_chain(const Step& step) const {
   if (step.kind != Kind::kOperator || step.at_run_time || step.done || step.out.size() != 1) return false;
@@ -63,7 +51,7 @@ void Frame::find_chains() {
     auto chain = std::make_unique<Chain>();
     chain->steps = {&steps_[s]};
     size_t last = s;
-    while (chain->steps.size() < kMostSteps) {
+    while (chain->steps.size() < Chain::kMostSteps) {
       const size_t next = next_in_chain(last, reads);
       if (next == last) break;
       last = next;
@@ -74,31 +62,36 @@ void Frame::find_chains() {
       steps_[i].first = s;
       steps_[i].last = last;
     }
-    chain->threads.resize(threads);
+    chain->parts = session_.pool.threads();
     chain->choose_band();
     steps_[s].chain = std::move(chain);
     s = last;
   }
 }
 
+ByRows& Frame::Chain::op(size_t i) const { return *steps[i]->by_rows(); }
+
+size_t Frame::Chain::row_bytes(size_t i) const {
+  return steps[i]->node.out[0]->bytes() / static_cast<size_t>(op(i).row_count());
+}
+
 // The last result's rows of one of as many parts as there are threads, a band at a time. For every step, those before
 // first, calls compute(i, first, begin, end): rows [begin, end) of its result are to be computed, and of those before
 // them the ones from `first` on will be read again.
-template <class Compute>
-void Frame::Chain::walk(int64_t part, const Compute& compute) const {
-  const auto parts = static_cast<int64_t>(threads.size());
-  const int64_t total = op(last()).row_count(), stop = total * (part + 1) / parts;
-  std::array<int64_t, kMostSteps> first{}, begin{}, end{};
+void Frame::Chain::walk(int64_t part, FunctionRef<void(size_t, int64_t, int64_t, int64_t)> compute) const {
+  const size_t last = steps.size() - 1;
+  const int64_t total = op(last).row_count(), stop = total * (part + 1) / parts;
+  int64_t first[kMostSteps] = {}, begin[kMostSteps] = {}, end[kMostSteps] = {};
   for (int64_t row = total * part / parts; row < stop; row += band) {
-    first[last()] = begin[last()] = row;
-    end[last()] = std::min(stop, row + band);
-    for (size_t i = last(); i > 0; --i) {
+    first[last] = begin[last] = row;
+    end[last] = std::min(stop, row + band);
+    for (size_t i = last; i > 0; --i) {
       // A window may lie in the padding above or below all rows.
       first[i - 1] = std::min(op(i).first_read(begin[i]), op(i - 1).row_count());
       begin[i - 1] = std::max(begin[i - 1], first[i - 1]);
       end[i - 1] = std::max(begin[i - 1], op(i).rows_read(end[i]));
     }
-    for (size_t i = 0; i <= last(); ++i) {
+    for (size_t i = 0; i <= last; ++i) {
       compute(i, first[i], begin[i], end[i]);
       begin[i] = end[i];
     }
@@ -107,62 +100,54 @@ void Frame::Chain::walk(int64_t part, const Compute& compute) const {
 
 // The most rows with which a thread's buffers are small enough, at least one.
 void Frame::Chain::choose_band() {
-  const auto use = [&](int64_t wanted) {
-    band = wanted;
-    rows.assign(last(), 0);
-    for (size_t part = 0; part < threads.size(); ++part) {
-      walk(static_cast<int64_t>(part), [&](size_t i, int64_t first, int64_t, int64_t end) {
-        if (i < last()) rows[i] = std::max(rows[i], end - first);
-      });
+  const int64_t most = op(steps.size() - 1).row_count();
+  for (bool fits = true; fits;) {
+    int64_t rows[kMostSteps] = {};
+    ++band;
+    for (int64_t part = 0; part < parts; ++part) {
+      walk(part, [&](size_t i, int64_t first, int64_t, int64_t end) { rows[i] = std::max(rows[i], end - first); });
     }
-  };
-  use(1);
-  while (band < op(last()).row_count() && thread_bytes() <= kBandBytes) use(band + 1);
-  if (band > 1 && thread_bytes() > kBandBytes) use(band - 1);
-}
-
-size_t Frame::Chain::thread_bytes() const {
-  size_t bytes = 0;
-  for (size_t i = 0; i < last(); ++i) bytes += buffer_bytes(i);
-  return bytes;
-}
-
-// Once the steps have their memory; `memory`: thread_bytes() for each thread.
-void Frame::Chain::place(char* memory) {
-  for (Thread& thread : threads) {
-    thread.buffers.resize(last());
-    thread.between.resize(last());
-    for (size_t i = 0; i <= last(); ++i) {
-      Node& node = thread.nodes.emplace_back(steps[i]->node);
-      if (i > 0) node.in[0] = &thread.between[i - 1];
-      if (i == last()) continue;
-      thread.between[i] = *node.out[0];
-      node.out[0] = &thread.between[i];
-      thread.buffers[i] = memory;
-      memory += buffer_bytes(i);
+    size_t bytes = 0, begins[kMostSteps] = {};
+    for (size_t i = 0; i + 1 < steps.size(); ++i) {
+      begins[i] = bytes;
+      bytes += (static_cast<size_t>(rows[i]) * row_bytes(i) + 63) / 64 * 64;
+    }
+    fits = band < most && bytes <= kBandBytes;
+    if (band > 1 && bytes > kBandBytes) {
+      --band;
+    } else {
+      thread_bytes = bytes;
+      std::copy_n(begins, kMostSteps, buffers);
     }
   }
 }
 
-void Frame::Chain::run(int64_t part, Thread& thread) const {
-  std::array<int64_t, kMostSteps> held{};  // the row that each buffer begins with
+// Computes a part with a thread's buffers.
+void Frame::Chain::run(int64_t part, char* memory) const {
+  int64_t held[kMostSteps] = {};  // the row that each buffer begins with
+  const void* in = nullptr;
   walk(part, [&](size_t i, int64_t first, int64_t begin, int64_t end) {
-    if (i < last()) {
-      char* buffer = thread.buffers[i];
+    Node& node = steps[i]->node;
+    if (i == 0) in = node.in[0]->data;
+    char* out = static_cast<char*>(node.out[0]->data);
+    if (i + 1 < steps.size()) {
+      char* buffer = memory + buffers[i];
       const auto row = static_cast<int64_t>(row_bytes(i));
       std::memmove(buffer, buffer + (first - held[i]) * row, static_cast<size_t>((begin - first) * row));
       held[i] = first;
-      thread.between[i].data = buffer - first * row;  // where row 0 would be
+      out = buffer - first * row;
     }
-    if (begin < end) op(i).run_rows(thread.nodes[i], begin, end);
+    if (begin < end) op(i).run_rows(node, in, out, begin, end);
+    in = out;
   });
 }
 
 void Frame::run_chain(Step& head) {
-  Chain& chain = *head.chain;
+  const Chain& chain = *head.chain;
   head.by_rows()->before_rows(head.node);
-  session_.pool.run(static_cast<int64_t>(chain.threads.size()), 1, [&](int64_t begin, int64_t end, int thread) {
-    for (int64_t part = begin; part < end; ++part) chain.run(part, chain.threads[static_cast<size_t>(thread)]);
+  session_.pool.run(chain.parts, 1, [&](int64_t begin, int64_t end, int thread) {
+    char* memory = chain.memory + static_cast<size_t>(thread) * chain.thread_bytes;
+    for (int64_t part = begin; part < end; ++part) chain.run(part, memory);
   });
 }
 

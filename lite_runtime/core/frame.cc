@@ -84,7 +84,7 @@ std::shared_ptr<const Closure> Frame::run(const Observers& observers) {
   std::vector<Buffer> whole;  // what lies between the steps of a chain, for observers that see each step
   for (Step& step : steps_) {
     if (timed && step.chain != nullptr) {
-      for (size_t i = 0; i < step.chain->last(); ++i) {
+      for (size_t i = 0; i + 1 < step.chain->steps.size(); ++i) {
         Tensor& between = *step.chain->steps[i]->node.out[0];
         whole.push_back(session_.buffers.get(between.bytes()));
         between.data = whole.back().get();

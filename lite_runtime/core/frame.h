@@ -90,27 +90,19 @@ class Frame {
   // Steps that are run together, band of rows by band of rows (chain.cc).
   struct Step;
   struct Chain {
-    // A thread's own: the steps' nodes over its buffers.
-    struct Thread {
-      std::vector<Node> nodes;
-      std::vector<Tensor> between;  // the results but the last
-      std::vector<char*> buffers;   // for their rows
-    };
+    static constexpr size_t kMostSteps = 3;
     std::vector<Step*> steps;
-    int64_t band = 1;           // rows of the last result
-    std::vector<int64_t> rows;  // that the buffer of each result but the last holds
-    std::vector<Thread> threads;
+    int64_t parts = 1;  // of the last result's rows, one for each thread
+    int64_t band = 0;   // of the last result's rows
+    // A thread's buffers for the rows of each result but the last: where they begin in its memory.
+    size_t buffers[kMostSteps] = {}, thread_bytes = 0;
+    char* memory = nullptr;  // of all threads
 
-    size_t last() const { return steps.size() - 1; }
     ByRows& op(size_t i) const;
     size_t row_bytes(size_t i) const;  // of a result
-    size_t buffer_bytes(size_t i) const;
-    size_t thread_bytes() const;
     void choose_band();
-    void place(char* memory);
-    template <class Compute>
-    void walk(int64_t part, const Compute& compute) const;
-    void run(int64_t part, Thread& thread) const;
+    void walk(int64_t part, FunctionRef<void(size_t, int64_t, int64_t, int64_t)> compute) const;
+    void run(int64_t part, char* memory) const;
   };
 
   struct Step {

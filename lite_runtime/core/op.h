@@ -133,7 +133,8 @@ class ByRows {
   // Whether run_rows reads a copy of the whole input, which before_rows makes.
   virtual bool copies_input() const = 0;
   virtual void before_rows(Node& node) = 0;
-  virtual void run_rows(Node& node, int64_t begin, int64_t end) = 0;
+  // `in` and `out`: where row 0 of input 0 and of output 0 lies, or would if it were kept.
+  virtual void run_rows(Node& node, const void* in, void* out, int64_t begin, int64_t end) = 0;
 
  protected:
   ~ByRows() = default;

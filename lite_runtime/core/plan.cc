@@ -374,7 +374,7 @@ void Frame::prepare_and_lay_out() {
     }
     step.done = step.done || step.writes_nothing();
     if (step.chain != nullptr) {
-      step.chain_block = arena.add(step.chain->threads.size() * step.chain->thread_bytes(), s, step.last);
+      step.chain_block = arena.add(static_cast<size_t>(step.chain->parts) * step.chain->thread_bytes, s, step.last);
     }
     if (step.node.scratch_bytes > 0) step.scratch_block = arena.add(step.node.scratch_bytes, step.first, step.last);
   }
@@ -396,10 +396,8 @@ void Frame::prepare_and_lay_out() {
   }
   for (Step& step : steps_) {
     if (step.scratch_block >= 0) step.node.scratch = at(step.scratch_block);
+    if (step.chain_block >= 0) step.chain->memory = at(step.chain_block);
     step.node.running = true;
-  }
-  for (Step& step : steps_) {
-    if (step.chain_block >= 0) step.chain->place(at(step.chain_block));
   }
 }
 

@@ -161,10 +161,10 @@ void FusedActivation::apply(float* y, size_t n) const {
   if (pending_ || low_ > -__builtin_inff() || high_ < __builtin_inff()) function_.apply(y, y, n);
 }
 
-Epilogue::Epilogue(const FusedActivation& activation, const Node& node)
+Epilogue::Epilogue(const FusedActivation& activation, const Node& node, const float* output)
     : function_(activation.pending_ ? &activation.function_ : nullptr),
       addend_(node.addend == nullptr ? nullptr : node.addend->as<float>()),
-      output_(node.out[0]->as<float>()),
+      output_(output),
       low_(activation.low_),
       high_(activation.high_) {}
 

@@ -70,7 +70,10 @@ class FusedActivation {
 class Epilogue {
  public:
   Epilogue() = default;  // nothing
-  Epilogue(const FusedActivation& activation, const Node& node);
+  Epilogue(const FusedActivation& activation, const Node& node)
+      : Epilogue(activation, node, node.out[0]->as<float>()) {}
+  // With output 0 there.
+  Epilogue(const FusedActivation& activation, const Node& node, const float* output);
 
   float low() const { return low_; }
   float high() const { return high_; }

@@ -26,7 +26,8 @@ class Conv2D : public Op, public ByRows {
   void prepare(Node& node) override;
   void run(Node& node) override;
   OpTraits traits() const override {
-    return OpTraits::scaling(conv_.pointwise() && conv_.group == 1 && GemmTiles::pays_to_scale(conv_.gemm()));
+    return OpTraits::scaling(GemmTiles::kScales && conv_.pointwise() && conv_.group == 1 &&
+                             GemmTiles::pays_to_scale(conv_.gemm()));
   }
   bool absorb(const Elementwise& next) override { return activation_.absorb(next); }
   RowWork row_work(const Node& node) override {
@@ -39,7 +40,7 @@ class Conv2D : public Op, public ByRows {
   int64_t first_read(int64_t row) const override { return conv_.window.first_read(row); }
   bool copies_input() const override { return !conv_.depthwise() && !use_winograd_ && conv_.merges_taps(); }
   void before_rows(Node& node) override;
-  void run_rows(Node& node, int64_t begin, int64_t end) override;
+  void run_rows(Node& node, const void* in, void* out, int64_t begin, int64_t end) override;
 
  private:
   void prepare_gemm(Node& node);
@@ -47,8 +48,8 @@ class Conv2D : public Op, public ByRows {
   void pack_gemm(const Node& node, float* packed) const;
   void pack_depthwise(const Node& node, float* packed) const;
   // Output rows [begin, end) of all images.
-  void run_gemm(Node& node, int64_t begin, int64_t end) const;
-  void run_depthwise(Node& node, int64_t begin, int64_t end) const;
+  void run_gemm(Node& node, const float* x, float* y, int64_t begin, int64_t end) const;
+  void run_depthwise(Node& node, const float* x, float* y, int64_t begin, int64_t end) const;
 
   Convolution conv_;
   FusedActivation activation_;
@@ -92,15 +93,17 @@ void Conv2D::run(Node& node) {
   if (node.out[0]->count() == 0) return;
   if (has_form(Part::kWinograd) && use_winograd_) return winograd_.run(node, Epilogue(activation_, node));
   before_rows(node);
-  run_rows(node, 0, conv_.window.batch * conv_.window.out_h);
+  run_rows(node, node.in[0]->data, node.out[0]->data, 0, conv_.window.batch * conv_.window.out_h);
 }
 
 void Conv2D::before_rows(Node& node) {
   if (copies_input()) conv_.pad_rows(node, node.in[0]->as<float>(), 0.f, Workspace::at<float>(node, padded_));
 }
 
-void Conv2D::run_rows(Node& node, int64_t begin, int64_t end) {
-  conv_.depthwise() ? run_depthwise(node, begin, end) : run_gemm(node, begin, end);
+void Conv2D::run_rows(Node& node, const void* in, void* out, int64_t begin, int64_t end) {
+  const auto* x = static_cast<const float*>(in);
+  auto* y = static_cast<float*>(out);
+  conv_.depthwise() ? run_depthwise(node, x, y, begin, end) : run_gemm(node, x, y, begin, end);
 }
 
 void Conv2D::prepare_gemm(Node& node) {
@@ -126,12 +129,11 @@ void Conv2D::pack_gemm(const Node& node, float* packed) const {
   }
 }
 
-void Conv2D::run_gemm(Node& node, int64_t begin, int64_t end) const {
-  const float* x = node.in[0]->as<float>();
+void Conv2D::run_gemm(Node& node, const float* x, float* y, int64_t begin, int64_t end) const {
   const float* weights = weights_.get(node, [&](float* packed) { pack_gemm(node, packed); });
   const int64_t first = begin * conv_.window.out_w;  // pixel
   const int64_t stride = node.out[0]->stride();
-  float* y = node.out[0]->as<float>() + first * stride;
+  const Epilogue epilogue(activation_, node, y);
   const int64_t packed_floats = gemm_.packed_floats();
   const auto run = [&](const auto& fill) {
     GemmShape shape = gemm_;
@@ -139,8 +141,8 @@ void Conv2D::run_gemm(Node& node, int64_t begin, int64_t end) const {
     const GemmTiles some(shape, node.pool->threads());
     const GemmTiles& tiles = shape.rows == gemm_.rows ? tiles_ : some;
     tiles.run(
-        node, Epilogue(activation_, node), static_cast<size_t>(stride), Workspace::at<const float*>(node, pointers_),
-        [&](int64_t g) { return std::pair(weights + g * packed_floats, y + g * gemm_.n); }, fill);
+        node, epilogue, static_cast<size_t>(stride), Workspace::at<const float*>(node, pointers_),
+        [&](int64_t g) { return std::pair(weights + g * packed_floats, y + first * stride + g * gemm_.n); }, fill);
   };
   if (conv_.pointwise()) {
     const int64_t channels = conv_.window.channels;
@@ -177,13 +179,12 @@ void Conv2D::pack_depthwise(const Node& node, float* packed) const {
   pack_depthwise_f32(conv_.taps_by_column(w).data(), channels, 1, bias, taps, channels, packed);
 }
 
-void Conv2D::run_depthwise(Node& node, int64_t begin, int64_t end) const {
-  float* y = node.out[0]->as<float>();
+void Conv2D::run_depthwise(Node& node, const float* x, float* y, int64_t begin, int64_t end) const {
   const float* weights = weights_.get(node, [&](float* packed) { pack_depthwise(node, packed); });
   const auto* zeros = static_cast<const float*>(zeros_.get());
-  const Epilogue epilogue(activation_, node);
+  const Epilogue epilogue(activation_, node, y);
   const int64_t stride = node.out[0]->stride();
-  rows_.run(node, begin, end, node.in[0]->as<float>(), zeros, Workspace::at<const float*>(node, pointers_),
+  rows_.run(node, begin, end, x, zeros, Workspace::at<const float*>(node, pointers_),
             [&](const float* const* taps, int64_t pixel, int64_t pixels, int64_t channel, int64_t channels) {
               DepthwiseF32 d;
               d.x = taps;

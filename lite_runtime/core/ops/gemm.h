@@ -44,6 +44,7 @@ class GemmTiles {
 
   // Whether scaling rows as they are read is better than a pass of its own: there are many, read just once.
   static bool pays_to_scale(const GemmShape& shape);
+  static constexpr bool kScales = has_op(schema::PrimitiveType_MulFusion);
 
   // Bytes of all threads' pointer arrays.
   size_t pointer_bytes(int threads) const;
@@ -148,7 +149,6 @@ class GemmTiles {
     const int64_t copied = spreads_ || (kScales && shape_.scaled) ? shape_.k + static_cast<int64_t>(kSpread) : 0;
     return static_cast<size_t>(shape_.taps * mr_ + div_up(mr_ * copied, 2));
   }
-  static constexpr bool kScales = has_op(schema::PrimitiveType_MulFusion);
   static constexpr size_t kSetDistance = 4096, kMostInSet = 8, kSpread = 16;
 
   GemmShape shape_;
