@@ -10,12 +10,12 @@
 namespace lr {
 
 namespace {
-// A result as large for each thread does not stay in a second-level cache of 512 KB beside what it is computed from.
-constexpr size_t kLargeBytes = 384 * 1024;
+// Of a result, for each thread. Smaller ones stay in the cache anyway, and little of them goes from core to core.
+constexpr size_t kLargeBytes = 72 * 1024;
 // Of a thread's buffers, where they can be as small.
 constexpr size_t kBandBytes = 320 * 1024;
 // What an operator reads again for every band, its weights, has to be small beside the band.
-constexpr size_t kAgainBytes = 64 * 1024;
+constexpr size_t kAgainBytes = 100 * 1024;
 }  // namespace
 
 bool Frame::can_chain(const Step& step) const {
@@ -58,12 +58,13 @@ void Frame::find_chains() {
       chain->steps.push_back(&steps_[last]);
     }
     if (last == s) continue;
+    chain->parts = session_.pool.threads();
+    const int64_t computed = chain->choose_band();
+    if (5 * computed > 6 * chain->op(0).row_count()) continue;  // too much would be computed twice
     for (size_t i = s; i <= last; ++i) {
       steps_[i].first = s;
       steps_[i].last = last;
     }
-    chain->parts = session_.pool.threads();
-    chain->choose_band();
     steps_[s].chain = std::move(chain);
     s = last;
   }
@@ -98,14 +99,20 @@ void Frame::Chain::walk(int64_t part, FunctionRef<void(size_t, int64_t, int64_t,
   }
 }
 
-// The most rows with which a thread's buffers are small enough, at least one.
-void Frame::Chain::choose_band() {
+// The most rows with which a thread's buffers are small enough, at least one. Returns how many rows of the first result
+// all parts compute together.
+int64_t Frame::Chain::choose_band() {
   const int64_t most = op(steps.size() - 1).row_count();
+  int64_t computed = 0;
   for (bool fits = true; fits;) {
     int64_t rows[kMostSteps] = {};
+    computed = 0;
     ++band;
     for (int64_t part = 0; part < parts; ++part) {
-      walk(part, [&](size_t i, int64_t first, int64_t, int64_t end) { rows[i] = std::max(rows[i], end - first); });
+      walk(part, [&](size_t i, int64_t first, int64_t begin, int64_t end) {
+        rows[i] = std::max(rows[i], end - first);
+        if (i == 0) computed += end - begin;
+      });
     }
     size_t bytes = 0, begins[kMostSteps] = {};
     for (size_t i = 0; i + 1 < steps.size(); ++i) {
@@ -120,6 +127,7 @@ void Frame::Chain::choose_band() {
       std::copy_n(begins, kMostSteps, buffers);
     }
   }
+  return computed;
 }
 
 // Computes a part with a thread's buffers.

@@ -100,7 +100,7 @@ class Frame {
 
     ByRows& op(size_t i) const;
     size_t row_bytes(size_t i) const;  // of a result
-    void choose_band();
+    int64_t choose_band();
     void walk(int64_t part, FunctionRef<void(size_t, int64_t, int64_t, int64_t)> compute) const;
     void run(int64_t part, char* memory) const;
   };
