@@ -129,7 +129,7 @@ def prepare(engine: Engine, variant: str, folder: Path, pythons: Pythons) -> str
         done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=_environment())
     if done.returncode == 0 and all(file.exists() for file in files):
         return ""
-    return f"cannot be converted: see {log}"
+    return f"cannot be converted: see {log.name}"
 
 
 def _environment() -> Mapping[str, str]:
