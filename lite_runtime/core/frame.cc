@@ -81,15 +81,7 @@ std::shared_ptr<const Closure> Frame::run(const Observers& observers) {
     slot.closure.reset();
     slot.tensor.data = nullptr;
   }
-  std::vector<Buffer> whole;  // what lies between the steps of a chain, for observers that see each step
   for (Step& step : steps_) {
-    if (timed && step.chain != nullptr) {
-      for (size_t i = 0; i + 1 < step.chain->steps.size(); ++i) {
-        Tensor& between = *step.chain->steps[i]->node.out[0];
-        whole.push_back(session_.buffers.get(between.bytes()));
-        between.data = whole.back().get();
-      }
-    }
     const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     if (kHasCalls && ends_in_tail_call_ && &step == &steps_.back()) return closure_of(step, 0);
     if (kHasCalls && step.kind != Kind::kOperator) {
@@ -130,6 +122,11 @@ void Frame::tell(const Observers& observers, Step& step, double seconds) {
 }
 
 void Frame::run_operator(Step& step) {
+  if (step.first != step.last && step.node.out[0]->data == nullptr) {  // of a chain, now looked at
+    Slot& between = slots_[step.out[0]];
+    between.storage = allocate_buffer(between.tensor.bytes());
+    between.tensor.data = between.storage.get();
+  }
   if (step.op->traits().is_view) {
     share_or_copy_view(step);
   } else {

@@ -216,31 +216,31 @@ bool Frame::try_absorb(size_t into, size_t later, uint32_t through, const Elemen
 // Lets operators multiply their input by a factor per channel while they read it, as after a squeeze-and-excite.
 void Frame::absorb_scales() {
   const std::vector<size_t> reads = count_reads();
-  for (size_t s = 0; s < steps_.size(); ++s) {
-    Step& product = steps_[s];
+  for (Step& product : steps_) {
     if (product.node.def->primitive != schema::PrimitiveType_MulFusion || product.at_run_time || product.done ||
         product.absorbed != nullptr || reads[product.out[0]] != 1 ||
         product.node.attr<schema::MulFusion>()->activation_type() != schema::ActivationType_NO_ACTIVATION) {
       continue;
     }
-    const auto reads_it = [&](const Step& step) { return !step.in.empty() && step.in[0] == product.out[0]; };
-    const auto reader = std::find_if(steps_.begin() + static_cast<int64_t>(s), steps_.end(), reads_it);
-    if (reader == steps_.end() || reader->at_run_time || reader->done || !reader->op->traits().scales) continue;
-    for (size_t k = 0; k < 2; ++k) {
-      const uint32_t input = product.in[k], factors = product.in[1 - k];
-      const Tensor &x = slots_[input].tensor, &f = slots_[factors].tensor, &y = *product.node.out[0];
-      const bool plain = x.dtype == DType::kFloat32 && f.dtype == DType::kFloat32 && !x.known && !f.known;
-      if (!plain || x.shape != y.shape || f.shape.rank() == 0 || f.shape.back() != y.shape.back() ||
-          f.count() != f.shape.back()) {
+    const Tensor& y = *product.node.out[0];
+    const size_t k = product.node.in[0]->shape == y.shape ? 0 : 1;
+    Tensor &x = *product.node.in[k], &factors = *product.node.in[1 - k];
+    if (x.shape != y.shape || factors.shape.rank() == 0 || factors.shape.back() != y.shape.back() ||
+        factors.count() != y.shape.back() || x.dtype != DType::kFloat32 || factors.dtype != DType::kFloat32 ||
+        x.known || factors.known) {
+      continue;
+    }
+    for (Step& reader : steps_) {
+      if (reader.in.empty() || reader.in[0] != product.out[0] || reader.at_run_time || reader.done ||
+          !reader.op->traits().scales) {
         continue;
       }
-      reader->in[0] = input;
-      reader->node.in[0] = &slots_[input].tensor;
-      reader->in.push_back(factors);
-      reader->node.scale = &slots_[factors].tensor;
-      product.absorbed = &*reader;
+      reader.in[0] = product.in[k];
+      reader.node.in[0] = &x;
+      reader.in.push_back(product.in[1 - k]);
+      reader.node.scale = &factors;
+      product.absorbed = &reader;
       product.done = true;
-      break;
     }
   }
 }

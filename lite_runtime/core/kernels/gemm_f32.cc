@@ -115,11 +115,11 @@ void gemm_f32(const GemmF32& g) {
   if (g.rows == 11 && g.taps == 1) {  // sooner done as seven and four than as fourteen
     GemmF32 part = g;
     part.rows = 7;
-    gemm_rows<7>(part);
+    gemm_f32(part);
     part.rows = 4;
     part.a += 7;
     part.c += 7 * g.c_stride;
-    return gemm_rows<4>(part);
+    return gemm_f32(part);
   }
   if (g.rows > 10) return gemm_rows<kGemmRows>(g);
   if (g.rows > 7) return gemm_rows<10>(g);

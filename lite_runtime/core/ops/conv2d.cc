@@ -149,6 +149,7 @@ void Conv2D::run_gemm(Node& node, const float* x, float* y, int64_t begin, int64
     return run([&](int64_t g, int64_t row, size_t rows, const float** a) {
       const float* from = x + (first + row) * channels + g * gemm_.k;
       for (size_t r = 0; r < rows; ++r, from += channels) a[r] = from;
+      if (GemmTiles::kScales && node.scale != nullptr) tiles_.scale(a, rows, node.scale->as<float>());
     });
   }
   const auto* zeros = static_cast<const float*>(zeros_.get());

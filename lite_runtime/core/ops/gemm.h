@@ -49,6 +49,12 @@ class GemmTiles {
   // Bytes of all threads' pointer arrays.
   size_t pointer_bytes(int threads) const;
 
+  // For `fill`, of a shape that is scaled: has the rows times these factors read instead of the rows.
+  void scale(const float** a, size_t rows, const float* factors) const {
+    const auto k = static_cast<size_t>(shape_.k);
+    replace(a, rows, [=](const float* row, float* to) { kernels().binary.mul.vv(row, factors, to, k); });
+  }
+
   // Calls compute(batch, row, rows, column, columns, a) for all tiles, on the node's threads.
   //   fill(batch, row, rows, a) sets a[t * rows + r] to the k values that tap t of row `row + r` reads.
   template <class T, class Fill, class Compute>
@@ -86,11 +92,7 @@ class GemmTiles {
   template <class Operands, class Fill>
   void run(const Node& node, const Epilogue& epilogue, size_t c_stride, const float** pointers,
            const Operands& operands, const Fill& fill) const {
-    const auto fill_scaled = [&](int64_t batch, int64_t row, size_t rows, const float** a) {
-      fill(batch, row, rows, a);
-      if (kScales && shape_.scaled) scale(a, rows, node.scale->as<float>());
-    };
-    each(node, pointers, fill_scaled,
+    each(node, pointers, fill,
          [&](int64_t batch, int64_t row, size_t rows, int64_t column, size_t columns, const float* const* a) {
            const auto [w, c] = operands(batch);
            GemmF32 g;
@@ -129,10 +131,6 @@ class GemmTiles {
       return;
     const auto k = static_cast<size_t>(shape_.k);
     replace(a, rows, [=](const T* row, T* to) { std::memcpy(to, row, k * sizeof(T)); });
-  }
-  void scale(const float** a, size_t rows, const float* factors) const {
-    const auto k = static_cast<size_t>(shape_.k);
-    replace(a, rows, [=](const float* row, float* to) { kernels().binary.mul.vv(row, factors, to, k); });
   }
   // Calls copy(row, to) for all rows, and has the copies read instead.
   template <class T, class Copy>

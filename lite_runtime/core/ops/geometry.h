@@ -103,24 +103,23 @@ class RowWalk {
   template <class T, class Body>
   void run(const Node& node, int64_t first, int64_t last, const T* x, const T* outside, const T** pointers,
            const Body& body) const {
-    const auto walk = [&](int64_t begin, int64_t end, int thread, int64_t channel, int64_t channels) {
+    const int64_t slices = div_up(w_.channels, slice_), pieces = (last - first) * per_row_;
+    const bool whole = slices == 1;
+    node.pool->run(whole ? pieces : slices, whole ? grain_ : 1, [&](int64_t begin, int64_t end, int thread) {
+      int64_t channel = 0, channels = w_.channels;
+      if (!whole) {
+        channel = begin * slice_;
+        channels = std::min(end * slice_, channels) - channel;
+        begin = 0;
+        end = pieces;
+      }
       const T** taps = pointers + thread * count(piece_);
-      for (int64_t i = begin; i < end; ++i) {
+      for (int64_t i = begin + first * per_row_; i < end + first * per_row_; ++i) {
         const int64_t row = i / per_row_, ox = i % per_row_ * piece_;
         const int64_t pixels = std::min(piece_, w_.out_w - ox);
         fill(x + row / w_.out_h * w_.in_pixels() * w_.channels + channel, row % w_.out_h, ox, pixels, outside, taps);
         body(static_cast<const T* const*>(taps), row * w_.out_w + ox, pixels, channel, channels);
       }
-    };
-    const int64_t from = first * per_row_, to = last * per_row_, slices = div_up(w_.channels, slice_);
-    if (slices == 1) {
-      return node.pool->run(to - from, grain_, [&](int64_t begin, int64_t end, int thread) {
-        walk(from + begin, from + end, thread, 0, w_.channels);
-      });
-    }
-    node.pool->run(slices, 1, [&](int64_t begin, int64_t end, int thread) {
-      const int64_t channel = begin * slice_;
-      walk(from, to, thread, channel, std::min(end * slice_, w_.channels) - channel);
     });
   }
 
