@@ -99,35 +99,31 @@ void Frame::Chain::walk(int64_t part, FunctionRef<void(size_t, int64_t, int64_t,
   }
 }
 
-// The most rows with which a thread's buffers are small enough, at least one. Returns how many rows of the first result
-// all parts compute together.
+// About the most rows with which a thread's buffers are small enough, at least one. Returns how many rows of the first
+// result all parts compute together.
 int64_t Frame::Chain::choose_band() {
-  const int64_t most = op(steps.size() - 1).row_count();
-  int64_t computed = 0;
-  for (bool fits = true; fits;) {
-    int64_t rows[kMostSteps] = {};
-    computed = 0;
-    ++band;
+  const size_t last = steps.size() - 1;
+  const int64_t most = op(last).row_count();
+  size_t whole = 0;
+  for (size_t i = 0; i < last; ++i) whole += steps[i]->node.out[0]->bytes();
+  // Long inputs of small rows are not to be walked row by row.
+  band = std::clamp<int64_t>(static_cast<int64_t>(kBandBytes * static_cast<size_t>(most) / whole), 1, most);
+  for (;;) {
+    int64_t rows[kMostSteps] = {}, computed = 0;
     for (int64_t part = 0; part < parts; ++part) {
       walk(part, [&](size_t i, int64_t first, int64_t begin, int64_t end) {
         rows[i] = std::max(rows[i], end - first);
         if (i == 0) computed += end - begin;
       });
     }
-    size_t bytes = 0, begins[kMostSteps] = {};
-    for (size_t i = 0; i + 1 < steps.size(); ++i) {
-      begins[i] = bytes;
-      bytes += (static_cast<size_t>(rows[i]) * row_bytes(i) + 63) / 64 * 64;
+    thread_bytes = 0;
+    for (size_t i = 0; i < last; ++i) {
+      buffers[i] = thread_bytes;
+      thread_bytes += (static_cast<size_t>(rows[i]) * row_bytes(i) + 63) / 64 * 64;
     }
-    fits = band < most && bytes <= kBandBytes;
-    if (band > 1 && bytes > kBandBytes) {
-      --band;
-    } else {
-      thread_bytes = bytes;
-      std::copy_n(begins, kMostSteps, buffers);
-    }
+    if (band == 1 || thread_bytes <= kBandBytes) return computed;
+    band -= div_up(band, 8);
   }
-  return computed;
 }
 
 // Computes a part with a thread's buffers.
