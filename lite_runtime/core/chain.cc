@@ -42,12 +42,10 @@ size_t Frame::next_in_chain(size_t s, const std::vector<size_t>& reads) const {
 
 void Frame::find_chains() {
   const std::vector<size_t> reads = count_reads();
-  const auto threads = static_cast<size_t>(session_.pool.threads());
+  const int threads = session_.pool.threads();
+  for (size_t s = 0; s < steps_.size(); ++s) steps_[s].first = steps_[s].last = s;
   for (size_t s = 0; s < steps_.size(); ++s) {
-    steps_[s].first = steps_[s].last = s;
-  }
-  for (size_t s = 0; s < steps_.size(); ++s) {
-    if (!can_chain(steps_[s]) || steps_[s].node.out[0]->bytes() < kLargeBytes * threads) continue;
+    if (!can_chain(steps_[s]) || steps_[s].node.out[0]->bytes() < kLargeBytes * static_cast<size_t>(threads)) continue;
     auto chain = std::make_unique<Chain>();
     chain->steps = {&steps_[s]};
     size_t last = s;
@@ -58,7 +56,7 @@ void Frame::find_chains() {
       chain->steps.push_back(&steps_[last]);
     }
     if (last == s) continue;
-    chain->parts = session_.pool.threads();
+    chain->parts = threads;
     const int64_t computed = chain->choose_band();
     if (5 * computed > 6 * chain->op(0).row_count()) continue;  // too much would be computed twice
     for (size_t i = s; i <= last; ++i) {

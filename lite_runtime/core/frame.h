@@ -96,7 +96,8 @@ class Frame {
     int64_t band = 0;   // of the last result's rows
     // A thread's buffers for the rows of each result but the last: where they begin in its memory.
     size_t buffers[kMostSteps] = {}, thread_bytes = 0;
-    char* memory = nullptr;  // of all threads
+    int block = -1;          // of the arena, for all threads
+    char* memory = nullptr;  // there
 
     ByRows& op(size_t i) const;
     size_t row_bytes(size_t i) const;  // of a result
@@ -120,7 +121,6 @@ class Frame {
     int scratch_block = -1;
     size_t first = 0, last = 0;       // the chain's steps, or this one alone
     std::unique_ptr<Chain> chain;     // of which this is the first
-    int chain_block = -1;             // of its threads' buffers
     std::vector<Shape> prepared_for;  // shapes seen by the last prepare (run-time steps)
 
     ByRows* by_rows() const { return op->row_work(node).by_rows; }

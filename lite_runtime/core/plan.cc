@@ -225,9 +225,10 @@ void Frame::absorb_scales() {
     const Tensor& y = *product.node.out[0];
     const size_t k = product.node.in[0]->shape == y.shape ? 0 : 1;
     Tensor &x = *product.node.in[k], &factors = *product.node.in[1 - k];
-    if (x.shape != y.shape || factors.shape.rank() == 0 || factors.shape.back() != y.shape.back() ||
-        factors.count() != y.shape.back() || x.dtype != DType::kFloat32 || factors.dtype != DType::kFloat32 ||
-        x.known || factors.known) {
+    // A variable, which has its memory already, may be assigned to before the reader runs.
+    if (x.data != nullptr || factors.data != nullptr || x.shape != y.shape || factors.shape.rank() == 0 ||
+        factors.shape.back() != y.shape.back() || factors.count() != y.shape.back() || x.dtype != DType::kFloat32 ||
+        factors.dtype != DType::kFloat32 || x.known || factors.known) {
       continue;
     }
     for (Step& reader : steps_) {
@@ -374,7 +375,7 @@ void Frame::prepare_and_lay_out() {
     }
     step.done = step.done || step.writes_nothing();
     if (step.chain != nullptr) {
-      step.chain_block = arena.add(static_cast<size_t>(step.chain->parts) * step.chain->thread_bytes, s, step.last);
+      step.chain->block = arena.add(static_cast<size_t>(step.chain->parts) * step.chain->thread_bytes, s, step.last);
     }
     if (step.node.scratch_bytes > 0) step.scratch_block = arena.add(step.node.scratch_bytes, step.first, step.last);
   }
@@ -396,7 +397,7 @@ void Frame::prepare_and_lay_out() {
   }
   for (Step& step : steps_) {
     if (step.scratch_block >= 0) step.node.scratch = at(step.scratch_block);
-    if (step.chain_block >= 0) step.chain->memory = at(step.chain_block);
+    if (step.chain != nullptr) step.chain->memory = at(step.chain->block);
     step.node.running = true;
   }
 }
