@@ -29,9 +29,8 @@ class Pool : public Op {
     rows_ = RowWalk(window_, threads);
     Workspace workspace;
     if (covers_all()) {
-      const int64_t parts =
-          std::min(window_.taps() * window_.channels / kPartValues, std::min(kMostParts, window_.in_h));
-      for (parts_ = 1; 2 * parts_ <= parts;) parts_ *= 2;  // as many for each of two or four threads
+      parts_ =
+          std::clamp<int64_t>(window_.taps() * window_.channels / kPartValues, 1, std::min(kMostParts, window_.in_h));
       pointers_ = workspace.add<const float*>(std::max(threads * div_up(window_.taps(), parts_), parts_));
       partial_ = workspace.add<float>(window_.batch * parts_ * window_.channels);
     } else {
